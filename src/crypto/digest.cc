@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crypto/digest.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+
+#include <limits>
+
+namespace casemate::crypto {
+namespace {
+
+const EVP_MD* evp(Hash hash) {
+  switch (hash) {
+    case Hash::kSha224: return EVP_sha224();
+    case Hash::kSha256: return EVP_sha256();
+    case Hash::kSha384: return EVP_sha384();
+    case Hash::kSha512: return EVP_sha512();
+  }
+  CASEMATE_CHECK(false);
+}
+
+struct FreeContext {
+  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+};
+using Context = std::unique_ptr<EVP_MD_CTX, FreeContext>;
+
+Context new_context() {
+  Context context(EVP_MD_CTX_new());
+  CASEMATE_CHECK(context != nullptr);
+  return context;
+}
+
+}  // namespace
+
+std::size_t digest_size(Hash hash) {
+  return static_cast<std::size_t>(EVP_MD_get_size(evp(hash)));
+}
+
+Sha256 sha256(ByteView data) {
+  Sha256 out;
+  CASEMATE_CHECK(SHA256(data.data(), data.size(), out.data()) != nullptr);
+  return out;
+}
+
+Sha384 sha384(ByteView data) {
+  Sha384 out;
+  CASEMATE_CHECK(SHA384(data.data(), data.size(), out.data()) != nullptr);
+  return out;
+}
+
+Bytes digest(Hash hash, ByteView data) {
+  return Hasher(hash).update(data).finish();
+}
+
+Bytes hmac(Hash hash, ByteView key, ByteView data) {
+  CASEMATE_CHECK(key.size() <= static_cast<std::size_t>(std::numeric_limits<int>::max()));
+  // A null key pointer would make HMAC reuse an earlier key.
+  static constexpr std::uint8_t kEmpty[1] = {};
+  Bytes out(digest_size(hash));
+  unsigned size = 0;
+  const auto* result = HMAC(evp(hash), key.empty() ? kEmpty : key.data(), static_cast<int>(key.size()),
+                            data.empty() ? kEmpty : data.data(), data.size(), out.data(), &size);
+  CASEMATE_CHECK(result != nullptr && size == out.size());
+  return out;
+}
+
+struct Hasher::State {
+  Context context = new_context();
+};
+
+Hasher::Hasher(Hash hash) : state_(std::make_unique<State>()) {
+  CASEMATE_CHECK(EVP_DigestInit_ex(state_->context.get(), evp(hash), nullptr) == 1);
+}
+
+Hasher::Hasher(const Hasher& other) : state_(std::make_unique<State>()) {
+  CASEMATE_CHECK(EVP_MD_CTX_copy_ex(state_->context.get(), other.state_->context.get()) == 1);
+}
+
+Hasher& Hasher::operator=(const Hasher& other) {
+  if (this != &other) *this = Hasher(other);
+  return *this;
+}
+
+Hasher::~Hasher() = default;
+
+Hasher& Hasher::update(ByteView data) {
+  CASEMATE_CHECK(EVP_DigestUpdate(state_->context.get(), data.data(), data.size()) == 1);
+  return *this;
+}
+
+Bytes Hasher::finish() {
+  Bytes out(static_cast<std::size_t>(EVP_MD_CTX_get_size(state_->context.get())));
+  unsigned size = 0;
+  CASEMATE_CHECK(EVP_DigestFinal_ex(state_->context.get(), out.data(), &size) == 1 && size == out.size());
+  return out;
+}
+
+}  // namespace casemate::crypto
