@@ -12,11 +12,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/vocabulary.h"
 
 namespace casemate {
-
-using Bytes = std::vector<std::uint8_t>;
-using ByteView = std::span<const std::uint8_t>;
 
 inline ByteView as_bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
