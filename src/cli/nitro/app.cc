@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/nitro/app.h"
+
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+
+namespace casemate::cli::nitro {
+namespace {
+
+constexpr int kUsage = 2;
+
+std::string first_line(std::string text) { return text.substr(0, text.find('\n')); }
+
+}  // namespace
+
+int nitro_cli(int argc, char** argv) {
+  CLI::App app{"Build, run, describe and terminate enclaves", "nitro-cli"};
+  app.set_version_flag("-V,--version", "Nitro CLI " CASEMATE_VERSION " (casemate)");
+  app.require_subcommand(1);
+  int exit_code = 0;
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::CallForAllHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::CallForVersion& version) {
+    return app.exit(version);
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "error: {} (nitro-cli --help lists the commands and flags)\n", first_line(error.what()));
+    return kUsage;
+  }
+  return exit_code;
+}
+
+}  // namespace casemate::cli::nitro
