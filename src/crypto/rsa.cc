@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crypto/rsa.h"
+
+#include <openssl/core_names.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+#include "crypto/openssl.h"
+
+namespace casemate::crypto {
+namespace {
+
+PkeyContext oaep_context(EVP_PKEY* key, int (*init)(EVP_PKEY_CTX*)) {
+  PkeyContext context(EVP_PKEY_CTX_new(key, nullptr));
+  CASEMATE_CHECK(context != nullptr && init(context.get()) == 1);
+  CASEMATE_CHECK(EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_OAEP_PADDING) == 1);
+  CASEMATE_CHECK(EVP_PKEY_CTX_set_rsa_oaep_md(context.get(), EVP_sha256()) == 1);
+  CASEMATE_CHECK(EVP_PKEY_CTX_set_rsa_mgf1_md(context.get(), EVP_sha256()) == 1);
+  return context;
+}
+
+unsigned key_bits(const EVP_PKEY* key) {
+  const int bits = EVP_PKEY_get_bits(key);
+  return bits < 0 ? 0 : static_cast<unsigned>(bits);
+}
+
+// OpenSSL accepts any exponent; an even one or 1 encrypts to nothing secret, and a long one costs time.
+bool has_sound_exponent(EVP_PKEY* key) {
+  BIGNUM* exponent = nullptr;
+  if (EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &exponent) != 1) return false;
+  const bool sound = BN_is_odd(exponent) == 1 && BN_num_bits(exponent) >= 2 && BN_num_bits(exponent) <= 64;
+  BN_free(exponent);
+  return sound;
+}
+
+}  // namespace
+
+void FreePkey::operator()(evp_pkey_st* key) const {
+  EVP_PKEY_free(key);
+}
+
+Result<RsaPublicKey> RsaPublicKey::parse_spki(ByteView der, const RsaLimits& limits) {
+  // No SubjectPublicKeyInfo of a key within the limits is longer; refuse before OpenSSL builds numbers from it.
+  if (der.size() > std::size_t{limits.most_bits} / 8 + 512) {
+    return over_limit("rsa public key: {} bytes, want a key of at most {} bits", der.size(), limits.most_bits);
+  }
+  const ErrorQueueGuard guard;
+  const unsigned char* next = der.data();
+  std::shared_ptr<EVP_PKEY> key(d2i_PUBKEY(nullptr, &next, static_cast<long>(der.size())), FreePkey{});
+  if (key == nullptr) return malformed("rsa public key: no SubjectPublicKeyInfo");
+  if (next != der.data() + der.size()) return malformed("rsa public key: bytes after the SubjectPublicKeyInfo");
+  if (EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_RSA) return malformed("public key: not an RSA key");
+  const unsigned bits = key_bits(key.get());
+  if (bits < limits.least_bits || bits > limits.most_bits) {
+    return over_limit("rsa public key: {} bits, want {} to {}", bits, limits.least_bits, limits.most_bits);
+  }
+  if (!has_sound_exponent(key.get())) return malformed("rsa public key: exponent: want an odd number of 2 to 64 bits");
+  return RsaPublicKey(std::move(key));
+}
+
+unsigned RsaPublicKey::bits() const {
+  return key_bits(key_.get());
+}
+
+Bytes RsaPublicKey::spki() const {
+  const ErrorQueueGuard guard;
+  unsigned char* der = nullptr;
+  const int size = i2d_PUBKEY(key_.get(), &der);
+  CASEMATE_CHECK(size > 0);
+  Bytes out(der, der + size);
+  OPENSSL_free(der);
+  return out;
+}
+
+Result<Bytes> RsaPublicKey::encrypt_oaep_sha256(ByteView plaintext) const {
+  const std::size_t most = bits() / 8 - 66;
+  if (plaintext.size() > most) return over_limit("rsa-oaep: {} bytes, at most {}", plaintext.size(), most);
+  const ErrorQueueGuard guard;
+  const PkeyContext context = oaep_context(key_.get(), EVP_PKEY_encrypt_init);
+  Bytes out(static_cast<std::size_t>(EVP_PKEY_get_size(key_.get())));
+  std::size_t size = out.size();
+  if (EVP_PKEY_encrypt(context.get(), out.data(), &size, plaintext.data(), plaintext.size()) != 1) {
+    return internal("rsa-oaep: encryption failed");
+  }
+  out.resize(size);
+  return out;
+}
+
+Result<RsaPrivateKey> RsaPrivateKey::generate(unsigned bits) {
+  const ErrorQueueGuard guard;
+  std::shared_ptr<EVP_PKEY> key(EVP_RSA_gen(bits), FreePkey{});
+  if (key == nullptr) return internal("rsa: key generation failed");
+  return RsaPrivateKey(std::move(key));
+}
+
+Result<RsaPrivateKey> RsaPrivateKey::parse_pkcs8(const Secret& der) {
+  const ErrorQueueGuard guard;
+  const unsigned char* next = der.expose().data();
+  using Info = std::unique_ptr<PKCS8_PRIV_KEY_INFO, FreeWith<PKCS8_PRIV_KEY_INFO_free>>;
+  const Info info(d2i_PKCS8_PRIV_KEY_INFO(nullptr, &next, static_cast<long>(der.size())));
+  if (info == nullptr || next != der.expose().data() + der.size()) return malformed("rsa private key: no PKCS#8");
+  std::shared_ptr<EVP_PKEY> key(EVP_PKCS82PKEY(info.get()), FreePkey{});
+  if (key == nullptr || EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_RSA) return malformed("rsa private key: not RSA");
+  return RsaPrivateKey(std::move(key));
+}
+
+// The public operations use only the public half of the shared key.
+RsaPublicKey RsaPrivateKey::public_key() const {
+  return RsaPublicKey(key_);
+}
+
+Secret RsaPrivateKey::pkcs8() const {
+  const ErrorQueueGuard guard;
+  using Info = std::unique_ptr<PKCS8_PRIV_KEY_INFO, FreeWith<PKCS8_PRIV_KEY_INFO_free>>;
+  const Info info(EVP_PKEY2PKCS8(key_.get()));
+  CASEMATE_CHECK(info != nullptr);
+  unsigned char* der = nullptr;
+  const int size = i2d_PKCS8_PRIV_KEY_INFO(info.get(), &der);
+  CASEMATE_CHECK(size > 0);
+  Secret out(Bytes(der, der + size));
+  OPENSSL_clear_free(der, static_cast<std::size_t>(size));
+  return out;
+}
+
+unsigned RsaPrivateKey::bits() const {
+  return key_bits(key_.get());
+}
+
+Result<Secret> RsaPrivateKey::decrypt_oaep_sha256(ByteView ciphertext) const {
+  const ErrorQueueGuard guard;
+  const PkeyContext context = oaep_context(key_.get(), EVP_PKEY_decrypt_init);
+  Secret out = Secret::of_size(static_cast<std::size_t>(EVP_PKEY_get_size(key_.get())));
+  std::size_t size = out.size();
+  if (EVP_PKEY_decrypt(context.get(), out.expose_mutable().data(), &size, ciphertext.data(), ciphertext.size()) != 1 ||
+      size > out.size()) {
+    return untrusted("rsa-oaep: decryption failed");
+  }
+  out.truncate(size);
+  return out;
+}
+
+}  // namespace casemate::crypto
