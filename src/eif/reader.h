@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading an enclave image: one pass that finds its sections, measures them and checks every rule of the format.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/stream.h"
+#include "eif/format.h"
+#include "eif/measure.h"
+
+namespace casemate::eif {
+
+struct Section {
+  SectionType type;
+  std::uint16_t flags = 0;
+  std::uint64_t offset = 0;  // of the data, from the start of the file
+  std::uint64_t size = 0;
+};
+
+// SigningCertificate is what describe-eif prints of the certificate.
+struct SignatureInfo {
+  std::string certificate_pem;  // as stored
+  Bytes certificate;            // DER of the first certificate in it
+  Bytes cose;                   // COSE_Sign1 over PCR0
+  // valid: the signature verifies under the certificate and names this image's PCR0. problem says why not.
+  bool valid = false;
+  std::string problem;
+};
+
+struct Image {
+  Header header;
+  std::uint64_t file_size = 0;
+  std::vector<Section> sections;
+  Measurements measurements;
+  std::uint32_t computed_crc = 0;
+  std::string cmdline;
+  std::string metadata;  // JSON as stored; empty where there is none (version 2 and 3)
+  Bytes signature;       // the signature section's data; empty when unsigned
+  std::optional<SignatureInfo> signed_by;
+  // Rules of the format that the file breaks although it can be read, one sentence each. An image that a Nitro
+  // hypervisor would refuse has at least one.
+  std::vector<std::string> violations;
+
+  bool crc_ok() const { return computed_crc == header.crc; }
+  bool is_signed() const { return !signature.empty(); }
+  // ramdisks are the sections of that type, in file order.
+  std::vector<Section> ramdisks() const;
+};
+
+struct InspectOptions {
+  InParallel parallel = in_sequence;
+  // Called after each piece with the bytes read so far.
+  std::function<void(std::uint64_t)> progress;
+};
+
+// inspect reads the whole of `source`, keeping no more than a few MiB whatever its size. It walks the sections from the
+// end of the header to the end of the input, as AWS's reader does; where tables, order, counts, sizes or checksum
+// disagree with what is found it records a violation. Errors: kMalformed (not an EIF, unknown section type, truncated),
+// kUnsupported (version), kLimit (signature, metadata or command line larger than the format allows).
+Result<Image> inspect(ByteSource& source, const InspectOptions& options = {});
+
+// check_signature is run-enclave's check: the signature verifies and `now` lies within the certificate's validity.
+// Unsigned images pass. Errors: kUntrusted.
+Result<void> check_signature(const Image& image, WallTime now);
+
+}  // namespace casemate::eif
