@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what casemate is built and tested with, by name, on Debian 12 and 13. Sourced by demo.sh and test.sh:
+# `casemate_setup build` for the programs, `casemate_setup test` for the tests' clients and engines too. Does nothing,
+# quickly, when everything is there.
+
+casemate_step() { printf '\033[1m==>\033[0m %s\n' "$*"; }
+
+# casemate_quiet LOG COMMAND...: runs a command with its output in LOG, which is shown when it fails.
+casemate_quiet() {
+  local log=$1
+  shift
+  if ! "$@" >"$log" 2>&1; then
+    tail -n 60 "$log" >&2
+    printf 'failed: %s (whole output: %s)\n' "$*" "$log" >&2
+    return 1
+  fi
+}
+
+casemate_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+casemate_packages() {
+  # Boost is named by version: Debian 12's default is older than what the tree needs.
+  local boost=1.83
+  # shellcheck disable=SC1091
+  case "$(. /etc/os-release && printf '%s' "${VERSION_ID:-}")" in
+    12) boost=1.81 ;;
+  esac
+  printf '%s\n' g++ cmake ninja-build ccache git pkg-config ca-certificates \
+    "libboost$boost-dev" "libboost-json$boost-dev" "libboost-url$boost-dev" libssl-dev libfmt-dev libcli11-dev \
+    libyaml-cpp-dev libsqlite3-dev libarchive-dev zlib1g-dev libzstd-dev libseccomp-dev nettle-dev libgmp-dev \
+    libgtest-dev libgmock-dev librapidcheck-dev \
+    openssl jq procps buildah awscli uidmap
+  if [ "$1" = test ]; then
+    printf '%s\n' python3 python3-boto3 python3-cbor2 docker.io cpio socat curl golang-go libcbor-dev skopeo
+    # A Node.js that is there already is used as it is; Debian's own may clash with it.
+    command -v npm >/dev/null 2>&1 || printf '%s\n' nodejs npm
+  fi
+}
+
+casemate_setup() {
+  local kind=$1 missing=() package
+  for package in $(casemate_packages "$kind"); do
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+  done
+  mkdir -p build
+  if [ "${#missing[@]}" -gt 0 ]; then
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null 2>&1; then
+      printf 'setup: these packages are missing and neither root nor sudo is at hand: %s\n' "${missing[*]}" >&2
+      return 1
+    fi
+    casemate_step "Installing ${#missing[@]} packages"
+    casemate_quiet build/apt-update.log casemate_root apt-get update
+    casemate_quiet build/apt-install.log casemate_root env DEBIAN_FRONTEND=noninteractive \
+      apt-get install -y --no-install-recommends "${missing[@]}"
+  fi
+  if [ "$kind" = test ]; then casemate_node; fi
+}
+
+# The AWS SDK for JavaScript, one of the clients that the tests run, from the lock file.
+casemate_node() {
+  local from=tests/interop/node
+  [ -f "$from/package-lock.json" ] || return 0
+  if ! cmp -s "$from/package-lock.json" build/node/package-lock.json || [ ! -d build/node/node_modules ]; then
+    casemate_step "Installing the AWS SDK for JavaScript"
+    rm -rf build/node
+    mkdir -p build/node
+    cp "$from/package.json" "$from/package-lock.json" build/node/
+    casemate_quiet build/npm.log npm --prefix build/node ci --ignore-scripts --no-audit --no-fund
+  fi
+}
+
+# casemate_build PRESET TARGET...: configures once and builds.
+casemate_build() {
+  local preset=$1
+  shift
+  casemate_step "Building ($preset)"
+  casemate_quiet "build/configure-$preset.log" cmake --preset "$preset"
+  casemate_quiet "build/build-$preset.log" cmake --build --preset "$preset" --target "$@"
+}
+
+# The kernel and init that nitro-cli puts into images when no other blobs are named.
+casemate_blobs() {
+  if [ ! -s build/blobs/bzImage ]; then
+    casemate_step "Preparing the enclave kernel"
+    casemate_quiet build/blobs.log blobs/prepare.sh build/blobs
+  fi
+}
