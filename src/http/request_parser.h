@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // HTTP/1.1 request reader (RFC 9112), incremental and strict: every form on which two parsers might disagree about
 // where a request ends is refused (both Content-Length and Transfer-Encoding, repeated Content-Length, line folding,
-// bare LF, space before the colon, any transfer coding but chunked, trailers that name framing).
+// bare LF, space before the colon, any transfer coding but chunked); trailers are dropped.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +44,7 @@ class RequestParser {
   // wants_continue is true while the client holds back a body for which it expects `100 Continue`.
   bool wants_continue() const { return state_ == State::kBody && expects_continue_ && !body_begun_; }
   bool keep_alive() const { return keep_alive_; }
-  bool is_head() const { return request_.method == "HEAD"; }
+  bool is_http_1_0() const { return http_1_0_; }
 
   // take moves the finished request out and begins anew.
   Request take();
@@ -52,16 +52,18 @@ class RequestParser {
  private:
   enum class Part { kSized, kChunkSize, kChunkData, kChunkEnd, kTrailer };
 
-  std::size_t reject(unsigned status, std::string reason);
+  bool reject(unsigned status, std::string reason);
   std::size_t feed_head(std::string_view input);
   std::size_t feed_body(std::string_view input);
+  std::size_t feed_data(std::string_view input);
+  std::size_t feed_line(std::string_view input);
   bool read_head(std::string_view head);
   bool read_request_line(std::string_view line);
   bool read_field(std::string_view line);
   bool read_framing();
   bool read_connection();
   bool read_chunk_size(std::string_view line);
-  bool append_body(std::string_view piece);
+  bool read_trailer(std::string_view line);
   bool reserve_body(std::size_t size);
 
   RequestLimits limits_;
