@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/loop.h"
+
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+
+namespace casemate::net {
+namespace {
+
+constexpr int kBatch = 256;
+
+class CallbackWatcher final : public Watcher {
+ public:
+  explicit CallbackWatcher(std::function<void(std::uint32_t)> ready) : ready_(std::move(ready)) {}
+  void on_ready(std::uint32_t events) override { ready_(events); }
+
+ private:
+  std::function<void(std::uint32_t)> ready_;
+};
+
+}  // namespace
+
+struct Loop::State {
+  struct Scheduled {
+    SteadyTime due;
+    std::chrono::milliseconds period{0};
+    std::shared_ptr<Task> task;  // shared with the call in progress, which may cancel the timer
+  };
+
+  UniqueFd epoll;
+  UniqueFd wake;
+  UniqueFd signals;
+  std::unique_ptr<Watcher> wake_watcher;
+  std::unique_ptr<Watcher> signal_watcher;
+
+  std::array<epoll_event, kBatch> batch{};
+  int batch_size = 0;
+  int batch_next = 0;
+  std::vector<std::unique_ptr<Watcher>> retired;
+  SteadyTime now = std::chrono::steady_clock::now();
+
+  std::uint64_t next_timer = 1;
+  std::unordered_map<std::uint64_t, Scheduled> timers;
+  std::multimap<SteadyTime, std::uint64_t> due;
+
+  std::mutex mutex;  // guards posted, the one thing that other threads touch
+  std::vector<Task> posted;
+  std::atomic<bool> stopping{false};
+
+  int timeout_ms() {
+    {
+      const std::lock_guard lock(mutex);
+      if (!posted.empty()) return 0;
+    }
+    if (due.empty()) return -1;
+    const auto left = due.begin()->first - std::chrono::steady_clock::now();
+    if (left <= SteadyTime::duration::zero()) return 0;
+    const auto whole = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+    return static_cast<int>(std::min<std::int64_t>(whole, 60'000));
+  }
+
+  void unschedule(std::uint64_t id, SteadyTime at) {
+    const auto [first, last] = due.equal_range(at);
+    const auto it = std::find_if(first, last, [&](const auto& entry) { return entry.second == id; });
+    if (it != last) due.erase(it);
+  }
+
+  void fire_timers() {
+    // Only what is due when the round begins: a timer that re-arms itself at zero must not starve descriptors.
+    std::vector<std::uint64_t> ready;
+    for (auto it = due.begin(); it != due.end() && it->first <= now; ++it) ready.push_back(it->second);
+    for (const std::uint64_t id : ready) {
+      const auto it = timers.find(id);
+      if (it == timers.end()) continue;
+      const auto task = it->second.task;
+      unschedule(id, it->second.due);
+      if (it->second.period.count() > 0) {
+        const auto missed = (now - it->second.due) / it->second.period;
+        it->second.due += it->second.period * (missed + 1);
+        due.emplace(it->second.due, id);
+      } else {
+        timers.erase(it);
+      }
+      (*task)();
+    }
+  }
+
+  void run_posted() {
+    std::vector<Task> tasks;
+    {
+      const std::lock_guard lock(mutex);
+      tasks.swap(posted);
+    }
+    for (Task& task : tasks) {
+      task();
+      task = nullptr;
+    }
+  }
+
+  std::uint64_t schedule(std::chrono::milliseconds delay, std::chrono::milliseconds period, Task task) {
+    const std::uint64_t id = next_timer++;
+    const SteadyTime at = std::chrono::steady_clock::now() + delay;
+    timers.emplace(id, Scheduled{at, period, std::make_shared<Task>(std::move(task))});
+    due.emplace(at, id);
+    return id;
+  }
+};
+
+Loop::Loop(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Loop::~Loop() {
+  // Tasks may own handles of this loop.
+  state_->run_posted();
+  state_->timers.clear();
+  state_->retired.clear();
+}
+
+Result<std::unique_ptr<Loop>> Loop::create() {
+  auto state = std::make_unique<State>();
+  state->epoll = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!state->epoll) return errno_error("epoll_create1");
+  state->wake = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!state->wake) return errno_error("eventfd");
+  const int wake = state->wake.get();
+  state->wake_watcher = std::make_unique<CallbackWatcher>([wake](std::uint32_t) {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const auto got = ::read(wake, &count, sizeof count);
+  });
+  auto loop = std::unique_ptr<Loop>(new Loop(std::move(state)));
+  TRY(loop->add(wake, EPOLLIN, *loop->state_->wake_watcher));
+  return loop;
+}
+
+void Loop::run() {
+  State& state = *state_;
+  while (!state.stopping.load(std::memory_order_acquire)) {
+    const int count = ::epoll_wait(state.epoll.get(), state.batch.data(), kBatch, state.timeout_ms());
+    state.now = std::chrono::steady_clock::now();
+    state.batch_size = std::max(count, 0);
+    for (state.batch_next = 0; state.batch_next < state.batch_size;) {
+      const epoll_event& event = state.batch[static_cast<std::size_t>(state.batch_next++)];
+      if (event.data.ptr != nullptr) static_cast<Watcher*>(event.data.ptr)->on_ready(event.events);
+    }
+    state.batch_size = 0;
+    state.fire_timers();
+    state.run_posted();
+    state.retired.clear();
+  }
+  state.stopping.store(false, std::memory_order_release);
+}
+
+void Loop::stop() {
+  state_->stopping.store(true, std::memory_order_release);
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(state_->wake.get(), &one, sizeof one);
+}
+
+void Loop::post(Task task) {
+  bool first = false;
+  {
+    const std::lock_guard lock(state_->mutex);
+    first = state_->posted.empty();
+    state_->posted.push_back(std::move(task));
+  }
+  if (!first) return;
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(state_->wake.get(), &one, sizeof one);
+}
+
+Result<void> Loop::add(int fd, std::uint32_t events, Watcher& watcher) {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = &watcher;
+  if (::epoll_ctl(state_->epoll.get(), EPOLL_CTL_ADD, fd, &event) != 0) return errno_error("epoll_ctl add");
+  return {};
+}
+
+Result<void> Loop::modify(int fd, std::uint32_t events, Watcher& watcher) {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = &watcher;
+  if (::epoll_ctl(state_->epoll.get(), EPOLL_CTL_MOD, fd, &event) != 0) return errno_error("epoll_ctl modify");
+  return {};
+}
+
+void Loop::remove(int fd, Watcher& watcher) {
+  ::epoll_ctl(state_->epoll.get(), EPOLL_CTL_DEL, fd, nullptr);
+  for (int i = state_->batch_next; i < state_->batch_size; ++i) {
+    auto& event = state_->batch[static_cast<std::size_t>(i)];
+    if (event.data.ptr == &watcher) event.data.ptr = nullptr;
+  }
+}
+
+void Loop::retire(std::unique_ptr<Watcher> watcher) {
+  if (state_->retired.empty()) post([] {});  // wakes a loop that would sleep
+  state_->retired.push_back(std::move(watcher));
+}
+
+Result<FdWatch> Loop::watch(int fd, std::uint32_t events, std::function<void(std::uint32_t)> ready) {
+  FdWatch handle;
+  handle.watcher_ = std::make_unique<CallbackWatcher>(std::move(ready));
+  TRY(add(fd, events, *handle.watcher_));
+  handle.loop_ = this;
+  handle.fd_ = fd;
+  return handle;
+}
+
+Timer Loop::after(std::chrono::milliseconds delay, Task task) {
+  return {*this, state_->schedule(delay, std::chrono::milliseconds(0), std::move(task))};
+}
+
+Timer Loop::every(std::chrono::milliseconds period, Task task) {
+  return {*this, state_->schedule(period, std::max(period, std::chrono::milliseconds(1)), std::move(task))};
+}
+
+Result<void> Loop::on_signals(std::initializer_list<int> signals, std::function<void(int)> received) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : signals) sigaddset(&set, signal);
+  if (const int failure = ::pthread_sigmask(SIG_BLOCK, &set, nullptr); failure != 0) return errno_error("pthread_sigmask", failure);
+  if (state_->signal_watcher) remove(state_->signals.get(), *state_->signal_watcher);
+  state_->signals = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!state_->signals) return errno_error("signalfd");
+  const int fd = state_->signals.get();
+  state_->signal_watcher = std::make_unique<CallbackWatcher>([fd, received = std::move(received)](std::uint32_t) {
+    signalfd_siginfo info{};
+    while (::read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) received(static_cast<int>(info.ssi_signo));
+  });
+  return add(fd, EPOLLIN, *state_->signal_watcher);
+}
+
+SteadyTime Loop::now() const {
+  return state_->now;
+}
+
+Timer& Timer::operator=(Timer&& other) noexcept {
+  if (this != &other) {
+    cancel();
+    loop_ = std::exchange(other.loop_, nullptr);
+    id_ = other.id_;
+  }
+  return *this;
+}
+
+void Timer::cancel() {
+  if (loop_ == nullptr) return;
+  auto& state = *std::exchange(loop_, nullptr)->state_;
+  const auto it = state.timers.find(id_);
+  if (it == state.timers.end()) return;
+  state.unschedule(id_, it->second.due);
+  // The task may own this very handle: let it go last.
+  const auto task = std::move(it->second.task);
+  state.timers.erase(it);
+}
+
+FdWatch& FdWatch::operator=(FdWatch&& other) noexcept {
+  if (this != &other) {
+    cancel();
+    loop_ = std::exchange(other.loop_, nullptr);
+    fd_ = std::exchange(other.fd_, -1);
+    watcher_ = std::move(other.watcher_);
+  }
+  return *this;
+}
+
+Result<void> FdWatch::set(std::uint32_t events) {
+  if (loop_ == nullptr) return internal("watch: no descriptor");
+  return loop_->modify(fd_, events, *watcher_);
+}
+
+void FdWatch::cancel() {
+  if (loop_ == nullptr) return;
+  Loop* const loop = std::exchange(loop_, nullptr);
+  loop->remove(fd_, *watcher_);
+  // Cancelled from within its own callback, the function must outlive the call.
+  loop->retire(std::move(watcher_));
+}
+
+}  // namespace casemate::net
