@@ -84,6 +84,7 @@ struct Trace {
   Outcome outcome = Outcome::kImplicitlyDenied;
   Blame blame = Blame::kNone;
   Cause cause = Cause::kNone;
+  Cause because = Cause::kNone;  // of an explicit deny, boundary or session policy: the condition behind it, if one is
   std::string detail;  // of causes that are not a matter of policy: the verifier's or the key state's sentence
 
   std::string principal;

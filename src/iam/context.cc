@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iam/context.h"
+
+#include "base/time_text.h"
+
+namespace casemate::iam {
+namespace {
+
+// A KMS request carries about this many keys.
+constexpr std::size_t kUsualKeys = 40;
+
+}  // namespace
+
+std::string fold(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+RequestContext::RequestContext() {
+  entries_.reserve(kUsualKeys);
+}
+
+RequestContext::Entry& RequestContext::slot(std::string_view key) {
+  std::string folded = fold(key);
+  for (Entry& entry : entries_) {
+    if (entry.folded == folded) return entry;
+  }
+  Entry& entry = entries_.emplace_back();
+  entry.key = key;
+  entry.folded = std::move(folded);
+  return entry;
+}
+
+void RequestContext::set(std::string_view key, std::string_view value) {
+  Entry& entry = slot(key);
+  entry.values.assign(1, std::string(value));
+  entry.list = false;
+}
+
+void RequestContext::set_number(std::string_view key, std::int64_t value) {
+  set(key, std::to_string(value));
+}
+
+void RequestContext::set_time(std::string_view key, WallTime value) {
+  set(key, format_rfc3339(value));
+}
+
+void RequestContext::set_list(std::string_view key, std::vector<std::string> values) {
+  Entry& entry = slot(key);
+  entry.values = std::move(values);
+  entry.list = true;
+}
+
+const RequestContext::Entry* RequestContext::find(std::string_view folded_key) const {
+  for (const Entry& entry : entries_) {
+    if (entry.folded == folded_key) return entry.values.empty() ? nullptr : &entry;
+  }
+  return nullptr;
+}
+
+}  // namespace casemate::iam
