@@ -34,7 +34,7 @@ struct Limits {
 // Document owns its fields. It is untrusted: only verify() makes a VerifiedDocument.
 struct Document {
   std::string module_id;
-  WallTime timestamp;
+  WallTime timestamp{};
   std::vector<Pcr> pcrs;  // ascending; only the indices present
   Bytes certificate;      // DER
   std::vector<Bytes> cabundle;  // DER, root first
@@ -58,7 +58,7 @@ Result<Document> parse_document(ByteView payload, const Limits& limits = {});
 // Statement is what an NSM attests; views are borrowed for the call.
 struct Statement {
   std::string_view module_id;
-  WallTime timestamp;
+  WallTime timestamp{};
   std::vector<Pcr> pcrs;  // locked ones, ascending
   std::optional<ByteView> public_key;
   std::optional<ByteView> user_data;

@@ -2,6 +2,7 @@
 // PcrBank: the 32 SHA-384 platform configuration registers of one enclave.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "attestation/document.h"

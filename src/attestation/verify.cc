@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "attestation/verify.h"
+
+#include <algorithm>
+
+#include "attestation/profile.h"
+#include "base/encoding.h"
+#include "base/time_text.h"
+#include "cose/sign1.h"
+
+namespace casemate::attestation {
+namespace {
+
+x509::Seconds to_seconds(WallTime time) {
+  return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
+}
+
+std::string time_text(x509::Seconds seconds) { return format_rfc3339(WallTime(std::chrono::seconds(seconds))); }
+
+// shown renders bytes for a report: whole digests, the beginning of anything longer.
+std::string shown(ByteView bytes) {
+  constexpr std::size_t kWhole = 64;
+  if (bytes.empty()) return "empty";
+  if (bytes.size() <= kWhole) return encode_hex(bytes);
+  return fmt::format("{}... ({} bytes)", encode_hex(bytes.first(16)), bytes.size());
+}
+
+std::string certificate_label(std::size_t depth, std::size_t count) {
+  return depth == 0 ? "certificate" : fmt::format("cabundle[{}]", count - 1 - depth);
+}
+
+}  // namespace
+
+std::size_t ChainCache::size() const {
+  const std::lock_guard lock(mutex_);
+  return by_key_.size();
+}
+
+std::uint64_t ChainCache::hits() const {
+  const std::lock_guard lock(mutex_);
+  return hits_;
+}
+
+std::shared_ptr<const ChainCache::Chain> ChainCache::find(const Key& key) {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_key_.find(key);
+  if (found == by_key_.end()) return nullptr;
+  recent_.splice(recent_.begin(), recent_, found->second);
+  ++hits_;
+  return found->second->chain;
+}
+
+void ChainCache::insert(const Key& key, std::shared_ptr<const Chain> chain) {
+  const std::lock_guard lock(mutex_);
+  if (capacity_ == 0 || by_key_.contains(key)) return;
+  if (by_key_.size() >= capacity_) {
+    by_key_.erase(recent_.back().key);
+    recent_.pop_back();
+  }
+  recent_.push_front({key, std::move(chain)});
+  by_key_.emplace(key, recent_.begin());
+}
+
+// Verification runs every check once, in order. Without a report it stops at the first failure and formats nothing else;
+// with one it goes on as long as the next check means something.
+class Verification {
+ public:
+  Verification(const TrustAnchors& anchors, const Policy& policy, ChainCache* cache, const Limits& limits, Report* report)
+      : anchors_(anchors), policy_(policy), cache_(cache), limits_(limits), report_(report) {}
+
+  Result<VerifiedDocument> run(ByteView input) {
+    auto parsed = parse(input);
+    if (!parsed.ok()) return std::move(parsed).error();
+    Document& document = parsed.value();
+    if (report_ != nullptr) report_->document = document;
+    const x509::Seconds at = to_seconds(policy_.at.value_or(document.timestamp));
+    const TrustAnchor* anchor = check_root(document);
+    if (must_stop()) return first_error();
+    const std::shared_ptr<const Chain> chain = check_chain(document, anchor, at);
+    if (must_stop()) return first_error();
+    if (chain != nullptr) check_signature(chain->leaf);
+    if (must_stop()) return first_error();
+    check_freshness(document);
+    check_policy(document);
+    if (failed_ || anchor == nullptr || chain == nullptr) return first_error();
+    return VerifiedDocument(std::move(document), anchor->name);
+  }
+
+ private:
+  using Chain = ChainCache::Chain;
+
+  bool must_stop() const { return failed_ && report_ == nullptr; }
+  Error first_error() const { return error_ ? *error_ : Error(ErrorCode::kInternal, "attestation document: not verified"); }
+
+  void note(std::string name, Check::Verdict verdict, std::string found, std::string wanted) {
+    if (report_ != nullptr) report_->checks.push_back({std::move(name), verdict, std::move(found), std::move(wanted)});
+  }
+
+  void fail(std::string name, const Error& error) {
+    failed_ = true;
+    if (!error_) error_ = Error(error).in(name);
+    note(std::move(name), Check::Verdict::kFail, error.message(), "");
+  }
+
+  // check takes texts as functions, so that a document that passes costs none of them.
+  template <typename Name, typename Found, typename Wanted>
+  void check(ErrorCode code, bool holds, Name&& name, Found&& found, Wanted&& wanted) {
+    if (holds && report_ == nullptr) return;
+    if (!holds) {
+      failed_ = true;
+      if (!error_) error_ = Error(code, fmt::format("{}: {}, want {}", name(), found(), wanted()));
+    }
+    note(name(), holds ? Check::Verdict::kPass : Check::Verdict::kFail, found(), wanted());
+  }
+
+  Result<Document> parse(ByteView input) {
+    cose::Limits cose_limits;
+    cose_limits.payload_bytes = limits_.payload_bytes;
+    auto message = cose::parse_sign1(input, cose_limits);
+    if (message.ok() && message->algorithm != cose::Algorithm::kEs384) {
+      message = unsupported("COSE_Sign1: algorithm {}, want ES384", cose::to_string(message->algorithm));
+    }
+    if (!message.ok()) {
+      note("COSE_Sign1", Check::Verdict::kFail, message.error().message(), "");
+      return std::move(message).error();
+    }
+    message_ = message.take();
+    auto document = parse_document(message_.payload, limits_);
+    if (report_ != nullptr) {
+      note("COSE_Sign1", Check::Verdict::kPass,
+           fmt::format("{} bytes, {}, {}", input.size(), cose::to_string(message_.algorithm),
+                       message_.tagging == cose::Tagging::kTagged ? "tag 18" : "untagged"), "ES384");
+      if (document.ok()) {
+        note("fields", Check::Verdict::kPass,
+             fmt::format("{}, {} PCRs, {} certificates", document->module_id, document->pcrs.size(), document->cabundle.size() + 1), "");
+      } else {
+        note("fields", Check::Verdict::kFail, document.error().message(), "");
+      }
+    }
+    return document;
+  }
+
+  const TrustAnchor* check_root(const Document& document) {
+    fingerprint_ = crypto::sha256(document.cabundle.front());
+    const TrustAnchor* anchor = anchors_.find(fingerprint_);
+    check(ErrorCode::kUntrusted, anchor != nullptr, [] { return std::string("root"); },
+          [&] { return anchor != nullptr ? fmt::format("{} (SHA-256 {})", anchor->name, encode_hex(fingerprint_)) : fmt::format("SHA-256 {}", encode_hex(fingerprint_)); },
+          [&] { return fmt::format("a trust anchor ({})", anchors_.names()); });
+    return anchor;
+  }
+
+  // chain_key covers every byte that the verdict on the chain depends on.
+  static ChainCache::Key chain_key(const Document& document) {
+    crypto::Hasher hasher(crypto::Hash::kSha256);
+    const auto add = [&hasher](ByteView certificate) {
+      Bytes size;
+      append_be<8>(size, certificate.size());
+      hasher.update(size).update(certificate);
+    };
+    add(document.certificate);
+    for (const Bytes& authority : document.cabundle) add(authority);
+    return std::string(as_text(hasher.finish()));
+  }
+
+  std::shared_ptr<const Chain> check_chain(const Document& document, const TrustAnchor* anchor, x509::Seconds at) {
+    // A report tells of each certificate, so it never uses the cache.
+    ChainCache* cache = report_ == nullptr ? cache_ : nullptr;
+    ChainCache::Key key;
+    if (cache != nullptr) {
+      key = chain_key(document);
+      if (auto known = cache->find(key)) {
+        check(ErrorCode::kUntrusted, known->not_before <= at && at <= known->not_after,
+              [] { return std::string("certificate chain"); },
+              [&] { return fmt::format("valid {} to {}", time_text(known->not_before), time_text(known->not_after)); },
+              [&] { return fmt::format("{} within (first to expire: {})", time_text(at), known->first_to_expire); });
+        return known;
+      }
+    }
+    std::shared_ptr<const Chain> chain = walk_chain(document, at);
+    // Only a chain that holds entirely, under an anchor, is remembered.
+    if (cache != nullptr && chain != nullptr && anchor != nullptr && !failed_) cache->insert(key, chain);
+    return chain;
+  }
+
+  std::shared_ptr<const Chain> walk_chain(const Document& document, x509::Seconds at) {
+    // Leaf first, root last.
+    std::vector<ByteView> ders = {document.certificate};
+    for (auto it = document.cabundle.rbegin(); it != document.cabundle.rend(); ++it) ders.emplace_back(*it);
+    const std::size_t count = ders.size();
+    std::vector<x509::Certificate> certificates;
+    certificates.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      auto certificate = x509::parse_certificate(ders[i]);
+      if (!certificate.ok()) {
+        fail(certificate_label(i, count), Error(ErrorCode::kUntrusted, certificate.error().message()));
+        return nullptr;
+      }
+      certificates.push_back(certificate.take());
+    }
+    std::vector<std::optional<crypto::EcPublicKey>> keys;
+    keys.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      const Role role = i == 0 ? Role::kLeaf : i + 1 == count ? Role::kRoot : Role::kAuthority;
+      auto key = check_profile(certificates[i], role, i == 0 ? 0 : i - 1);
+      if (!key.ok()) {
+        fail(certificate_label(i, count) + ": profile", key.error());
+        if (must_stop()) return nullptr;
+        keys.emplace_back(std::nullopt);
+        continue;
+      }
+      if (report_ != nullptr) {
+        note(certificate_label(i, count) + ": profile", Check::Verdict::kPass,
+             fmt::format("{}, {}", to_string(role), x509::common_name(certificates[i].subject)), "");
+      }
+      keys.emplace_back(key.take());
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      check(ErrorCode::kUntrusted, certificates[i].not_before <= at && at <= certificates[i].not_after,
+            [&] { return certificate_label(i, count) + ": validity"; },
+            [&] { return fmt::format("{} to {}", time_text(certificates[i].not_before), time_text(certificates[i].not_after)); },
+            [&] { return time_text(at) + " within"; });
+      if (must_stop()) return nullptr;
+    }
+    for (std::size_t i = 0; i + 1 < count; ++i) {
+      check_link(certificates[i], certificates[i + 1], keys[i + 1], i, count);
+      if (must_stop()) return nullptr;
+    }
+    const x509::Certificate& root = certificates.back();
+    check(ErrorCode::kUntrusted, equal(root.issuer, root.subject), [&] { return certificate_label(count - 1, count) + ": issuer"; },
+          [&] { return x509::name_text(root.issuer); }, [&] { return fmt::format("its subject, {}", x509::name_text(root.subject)); });
+    if (must_stop() || !keys[0]) return nullptr;
+    Chain chain{*keys[0], root.not_before, root.not_after, certificate_label(count - 1, count)};
+    for (std::size_t i = 0; i < count; ++i) {
+      chain.not_before = std::max(chain.not_before, certificates[i].not_before);
+      if (certificates[i].not_after < chain.not_after) {
+        chain.not_after = certificates[i].not_after;
+        chain.first_to_expire = certificate_label(i, count);
+      }
+    }
+    return std::make_shared<const Chain>(std::move(chain));
+  }
+
+  void check_link(const x509::Certificate& child, const x509::Certificate& parent, const std::optional<crypto::EcPublicKey>& parent_key,
+                  std::size_t depth, std::size_t count) {
+    check(ErrorCode::kUntrusted, equal(child.issuer, parent.subject), [&] { return certificate_label(depth, count) + ": issuer"; },
+          [&] { return x509::name_text(child.issuer); },
+          [&] { return fmt::format("the subject of {}, {}", certificate_label(depth + 1, count), x509::name_text(parent.subject)); });
+    if (must_stop()) return;
+    if (child.authority_key_id && parent.subject_key_id) {
+      check(ErrorCode::kUntrusted, equal(*child.authority_key_id, *parent.subject_key_id),
+            [&] { return certificate_label(depth, count) + ": authority key identifier"; }, [&] { return shown(*child.authority_key_id); },
+            [&] { return shown(*parent.subject_key_id); });
+      if (must_stop()) return;
+    }
+    const std::string name = report_ == nullptr ? std::string() : certificate_label(depth, count) + ": signature";
+    if (!parent_key) {
+      note(name, Check::Verdict::kSkipped, "the issuer's key is not usable", "");
+      return;
+    }
+    const auto verified = x509::verify_signature(child, *parent_key);
+    if (!verified.ok()) {
+      fail(certificate_label(depth, count) + ": signature", Error(ErrorCode::kUntrusted, verified.error().message()));
+    } else {
+      note(name, Check::Verdict::kPass, fmt::format("by {}", certificate_label(depth + 1, count)), "");
+    }
+  }
+
+  void check_signature(const crypto::EcPublicKey& leaf) {
+    const auto verified = cose::verify_signature(message_, leaf);
+    if (!verified.ok()) {
+      fail("signature", verified.error());
+    } else {
+      note("signature", Check::Verdict::kPass, "by the key of the certificate", "");
+    }
+  }
+
+  void check_freshness(const Document& document) {
+    if (!policy_.at) return;
+    const WallTime at = *policy_.at;
+    check(ErrorCode::kUntrusted, document.timestamp - at <= policy_.max_ahead, [] { return std::string("timestamp"); },
+          [&] { return format_rfc3339_millis(document.timestamp); },
+          [&] { return fmt::format("at most {} ms after {}", policy_.max_ahead.count(), format_rfc3339_millis(at)); });
+    if (!policy_.max_age) return;
+    check(ErrorCode::kUntrusted, at - document.timestamp <= *policy_.max_age, [] { return std::string("age"); },
+          [&] { return fmt::format("{} ms", (at - document.timestamp).count()); },
+          [&] { return fmt::format("at most {} ms", policy_.max_age->count()); });
+  }
+
+  void check_field(std::string_view name, const std::optional<Bytes>& found, const std::optional<Bytes>& wanted) {
+    if (!wanted) return;
+    check(ErrorCode::kDenied, found == wanted, [&] { return std::string(name); },
+          [&] { return found ? shown(*found) : std::string("absent"); }, [&] { return shown(*wanted); });
+  }
+
+  void check_policy(const Document& document) {
+    check(ErrorCode::kDenied, policy_.allow_debug == AllowDebug::kYes || !document.is_debug(), [] { return std::string("debug mode"); },
+          [&] { return std::string(document.is_debug() ? "yes (PCR0, PCR1 and PCR2 are zero)" : "no"); },
+          [&] { return std::string(policy_.allow_debug == AllowDebug::kYes ? "any" : "no"); });
+    check_field("nonce", document.nonce, policy_.nonce);
+    check_field("user_data", document.user_data, policy_.user_data);
+    check_field("public_key", document.public_key, policy_.public_key);
+    for (const auto& [index, allowed] : policy_.pcrs) {
+      const Bytes* value = document.find_pcr(index);
+      const bool holds = value != nullptr && std::find(allowed.begin(), allowed.end(), *value) != allowed.end();
+      check(ErrorCode::kDenied, holds, [&] { return fmt::format("PCR{}", index); },
+            [&] { return value != nullptr ? shown(*value) : std::string("absent"); },
+            [&] {
+              std::string text;
+              for (const Bytes& one : allowed) text += (text.empty() ? "" : " or ") + shown(one);
+              return text.empty() ? std::string("a value of an empty list") : text;
+            });
+    }
+  }
+
+  const TrustAnchors& anchors_;
+  const Policy& policy_;
+  ChainCache* cache_;
+  const Limits& limits_;
+  Report* report_;
+  cose::Sign1 message_;
+  crypto::Sha256 fingerprint_{};
+  bool failed_ = false;
+  std::optional<Error> error_;
+};
+
+Result<VerifiedDocument> verify(ByteView cose_sign1, const TrustAnchors& anchors, const Policy& policy, ChainCache* cache, const Limits& limits) {
+  return Verification(anchors, policy, cache, limits, nullptr).run(cose_sign1);
+}
+
+Report examine(ByteView cose_sign1, const TrustAnchors& anchors, const Policy& policy, const Limits& limits) {
+  Report report;
+  auto verified = Verification(anchors, policy, nullptr, limits, &report).run(cose_sign1);
+  if (verified.ok()) report.verified = verified.take();
+  return report;
+}
+
+}  // namespace casemate::attestation
