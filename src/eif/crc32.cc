@@ -111,4 +111,27 @@ std::uint32_t crc32(std::uint32_t crc, ByteView data) {
   return ~update_by_table(state, data);
 }
 
+namespace {
+
+// Product of two polynomials mod P, bit-reflected: x^0 is the highest bit.
+std::uint32_t multiply(std::uint32_t a, std::uint32_t b) {
+  std::uint32_t product = 0;
+  for (std::uint32_t bit = 0x80000000; bit != 0; bit >>= 1) {
+    if ((a & bit) != 0) product ^= b;
+    b = (b & 1) != 0 ? b >> 1 ^ kPolynomial : b >> 1;
+  }
+  return product;
+}
+
+}  // namespace
+
+std::uint32_t combine_crc32(std::uint32_t first, std::uint32_t second, std::uint64_t second_bytes) {
+  std::uint32_t power = 0x00800000;  // x^8: one byte
+  for (; second_bytes != 0; second_bytes >>= 1) {
+    if ((second_bytes & 1) != 0) first = multiply(first, power);
+    power = multiply(power, power);
+  }
+  return first ^ second;
+}
+
 }  // namespace casemate::eif

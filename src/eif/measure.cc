@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "eif/crc32.h"
 
@@ -32,48 +31,53 @@ Sha384 measure(ByteView data) {
   return extend(Sha384{}, crypto::sha384(data));
 }
 
-void in_sequence(std::span<const Job> jobs) {
-  for (const Job& job : jobs) job();
-}
+// The two long hashes go to different lanes; the checksum, which is cheap, goes with the one that has less to do.
+constexpr unsigned kImageLane = 0;
+constexpr unsigned kOtherLane = 1;
 
-Measurer::Measurer(InParallel parallel)
-    : parallel_(std::move(parallel)), image_(crypto::Hash::kSha384), application_(crypto::Hash::kSha384) {}
+Measurer::Measurer(Lanes& lanes) : lanes_(lanes), image_(crypto::Hash::kSha384), application_(crypto::Hash::kSha384) {}
 
 void Measurer::begin_section(SectionType type) {
   section_ = type;
-  if (type != SectionType::kRamdisk) return;
-  // PCR1's data is a prefix of PCR0's for every file whose first ramdisk comes after kernel and command line: its hash
-  // is a copy of PCR0's state. Otherwise it has been going its own way since boot_ was set.
-  if (++ramdisks_ == 2 && !boot_) boot_ = image_;
+  if (type != SectionType::kRamdisk || ++ramdisks_ != 2) return;
+  // PCR1's data is a prefix of PCR0's in every file whose kernel and command line come first: its hash is a copy of
+  // PCR0's state. What follows out of order goes to both.
+  lanes_.wait();
+  boot_ = image_;
 }
 
-void Measurer::update(ByteView data, const Job& meanwhile) {
-  std::vector<Job> jobs;
+void Measurer::update(const Piece& piece, ByteView data) {
+  const bool later_ramdisk = section_ == SectionType::kRamdisk && ramdisks_ > 1;
   if (measured(section_)) {
-    jobs.emplace_back([this, data] { image_.update(data); });
-    if (section_ == SectionType::kRamdisk && ramdisks_ > 1) {
-      jobs.emplace_back([this, data] { application_.update(data); });
+    lanes_.post(kImageLane, [this, piece, data] { image_.update(data); });
+    if (later_ramdisk) {
+      lanes_.post(kOtherLane, [this, piece, data] { application_.update(data); });
     } else if (boot_) {
-      jobs.emplace_back([this, data] { boot_->update(data); });
+      lanes_.post(kOtherLane, [this, piece, data] { boot_->update(data); });
     }
   }
-  jobs.emplace_back([this, data] { crc_ = crc32(crc_, data); });
-  if (meanwhile) jobs.push_back(meanwhile);
-  parallel_(jobs);
+  lanes_.post(kOtherLane, [this, piece, data] { crc_ = crc32(crc_, data); });
+  checked_bytes_ += data.size();
 }
 
 void Measurer::checksum(ByteView data) {
-  crc_ = crc32(crc_, data);
+  lanes_.post(kOtherLane, [this, copy = to_bytes(data)] { crc_ = crc32(crc_, copy); });
+  checked_bytes_ += data.size();
 }
 
-Measurements Measurer::finish() {
+Measurements Measurer::so_far() {
+  lanes_.wait();
   Measurements result;
-  if (!boot_) boot_ = image_;
   const Sha384 zeros{};
-  result.pcr0 = extend(zeros, image_.finish());
-  result.pcr1 = extend(zeros, boot_->finish());
-  result.pcr2 = extend(zeros, application_.finish());
+  result.pcr0 = extend(zeros, crypto::Hasher(image_).finish());
+  result.pcr1 = extend(zeros, crypto::Hasher(boot_ ? *boot_ : image_).finish());
+  result.pcr2 = extend(zeros, crypto::Hasher(application_).finish());
   return result;
+}
+
+std::uint32_t Measurer::crc() {
+  lanes_.wait();
+  return crc_;
 }
 
 }  // namespace casemate::eif

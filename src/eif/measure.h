@@ -5,9 +5,8 @@
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <map>
+#include <memory>
 #include <optional>
-#include <string>
 
 #include "base/stream.h"
 #include "crypto/digest.h"
@@ -31,36 +30,55 @@ struct Measurements {
 Sha384 extend(const Sha384& pcr, ByteView data);
 Sha384 measure(ByteView data);
 
-// InParallel runs the given jobs, at once or one after the other, and returns when all are done. Whoever has threads
-// provides one; in_sequence needs none.
-using Job = std::function<void()>;
-using InParallel = std::function<void(std::span<const Job>)>;
-void in_sequence(std::span<const Job> jobs);
+// Lanes runs jobs: those of one lane one after the other, in order; lanes may run at once. Whoever has threads provides
+// one; SequentialLanes needs none.
+class Lanes {
+ public:
+  static constexpr unsigned kCount = 2;
+  virtual ~Lanes() = default;
+  // post may wait until earlier jobs are done, so that little piles up.
+  virtual void post(unsigned lane, std::function<void()> job) = 0;
+  // wait returns once every job posted so far is done.
+  virtual void wait() = 0;
+};
+
+class SequentialLanes final : public Lanes {
+ public:
+  void post(unsigned, std::function<void()> job) override { job(); }
+  void wait() override {}
+};
+
+// Piece is a part of a file that several jobs read.
+using Piece = std::shared_ptr<const Bytes>;
 
 // Measurer takes the sections' data in file order and the whole file's bytes for the checksum.
 class Measurer {
  public:
-  explicit Measurer(InParallel parallel = in_sequence);
+  explicit Measurer(Lanes& lanes);
 
   // begin_section is called for each section, update with its data in pieces.
   void begin_section(SectionType type);
-  // update measures `data` of the current section and adds it to the checksum. `meanwhile`, if any, runs alongside.
-  void update(ByteView data, const Job& meanwhile = {});
-  // checksum adds bytes that are not section data: headers. The header's own crc field is left out by the caller.
+  // update measures `data`, a part of `piece`, as data of the current section and adds it to the checksum.
+  void update(const Piece& piece, ByteView data);
+  // checksum adds bytes that are not section data: section headers.
   void checksum(ByteView data);
 
-  std::uint32_t crc() const { return crc_; }
-  // finish ends the hashes. PCR8 is left to whoever reads the signature.
-  Measurements finish();
+  // so_far gives the measurements of what has been passed in; more may follow. PCR8 is left to whoever reads the
+  // signature.
+  Measurements so_far();
+  // crc is the checksum of all bytes passed in, and checked_bytes their number.
+  std::uint32_t crc();
+  std::uint64_t checked_bytes() const { return checked_bytes_; }
 
  private:
-  InParallel parallel_;
+  Lanes& lanes_;
   crypto::Hasher image_;
   crypto::Hasher application_;
   std::optional<crypto::Hasher> boot_;
   SectionType section_ = SectionType::kKernel;
   std::uint32_t ramdisks_ = 0;
   std::uint32_t crc_ = 0;
+  std::uint64_t checked_bytes_ = 0;
 };
 
 }  // namespace casemate::eif

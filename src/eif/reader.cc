@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <utility>
 
 namespace casemate::eif {
@@ -18,7 +19,7 @@ constexpr std::uint64_t kMaxMetadataBytes = 4 * 1024 * 1024;
 class Pass {
  public:
   Pass(ByteSource& source, const InspectOptions& options)
-      : source_(source), options_(options), measurer_(options.parallel), front_(kPieceBytes), back_(kPieceBytes) {}
+      : source_(source), options_(options), measurer_(options.lanes == nullptr ? sequential_ : *options.lanes) {}
 
   Result<Image> run();
 
@@ -34,9 +35,8 @@ class Pass {
 
   ByteSource& source_;
   const InspectOptions& options_;
+  SequentialLanes sequential_;
   Measurer measurer_;
-  Bytes front_;
-  Bytes back_;
   std::uint64_t offset_ = 0;
   Image image_;
 };
@@ -55,25 +55,18 @@ Result<std::size_t> Pass::fill(std::span<std::uint8_t> out) {
 
 Result<void> Pass::read_data(const Section& section, Bytes* keep) {
   std::uint64_t left = section.size;
-  const auto piece = [&left](Bytes& buffer) {
-    return std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(left, buffer.size())));
-  };
-  std::span<std::uint8_t> current = piece(front_);
-  Result<std::size_t> got = fill(current);
   while (left > 0) {
-    if (TRY(std::exchange(got, std::size_t{0})) < current.size()) {
+    const auto bytes = std::make_shared<Bytes>(static_cast<std::size_t>(std::min<std::uint64_t>(left, kPieceBytes)));
+    if (TRY(fill(*bytes)) < bytes->size()) {
       return malformed("EIF: {} section at {}: {} bytes announced, the file ends at {}", to_string(section.type),
                        section.offset, section.size, offset_);
     }
-    left -= current.size();
-    if (keep != nullptr) append(*keep, current);
-    const std::span<std::uint8_t> following = piece(back_);
-    measurer_.update(current, [&] { got = fill(following); });
-    if (options_.progress) options_.progress(section.offset + section.size - left);
-    current = following;
-    std::swap(front_, back_);
+    left -= bytes->size();
+    if (keep != nullptr) append(*keep, *bytes);
+    measurer_.update(bytes, *bytes);
+    if (options_.progress) options_.progress(offset_);
   }
-  return std::move(got).ok() ? Result<void>{} : internal("EIF: read failed");
+  return {};
 }
 
 // read_section reads one section; false at the end of the input.
@@ -180,11 +173,24 @@ Result<Image> Pass::run() {
   if (have < bytes.size()) return malformed("EIF: file of {} bytes, want at least {}", have, bytes.size());
   image_.header = TRY(parse_header(bytes));
   measurer_.checksum(ByteView(bytes).first(kCrcOffset));
-  while (TRY(read_section())) {
+  for (;;) {
+    const Result<bool> more = read_section();
+    if (!more) measurer_.crc();  // jobs still read what this function owns
+    if (!TRY(more)) break;
   }
   image_.file_size = offset_;
   image_.computed_crc = measurer_.crc();
-  image_.measurements = measurer_.finish();
+  image_.measurements = measurer_.so_far();
+  if (image_.is_signed()) {
+    Result<Signature> signature = parse_signature(image_.signature);
+    if (signature) {
+      image_.measurements.pcr8 = measure(signature->certificate);
+      image_.signed_by = std::move(signature).take();
+    } else {
+      image_.signature_problem = signature.error().message();
+      violation("signature: {}", image_.signature_problem);
+    }
+  }
   check();
   return std::move(image_);
 }
@@ -202,10 +208,17 @@ Result<Image> inspect(ByteSource& source, const InspectOptions& options) {
   return Pass(source, options).run();
 }
 
-Result<void> check_signature(const Image& image, WallTime) {
+Result<void> check_signature(const Image& image, WallTime now) {
   if (!image.is_signed()) return {};
-  if (!image.signed_by) return untrusted("EIF: signature section cannot be read");
-  if (!image.signed_by->valid) return untrusted("EIF: signature: {}", image.signed_by->problem);
+  if (!image.signed_by) return untrusted("signature: {}", image.signature_problem);
+  return verify(*image.signed_by, now);
+}
+
+Result<void> names_image(const Image& image) {
+  if (!image.is_signed()) return {};
+  if (!image.signed_by) return untrusted("signature: {}", image.signature_problem);
+  TRY(verify(*image.signed_by, std::nullopt));
+  if (image.signed_by->pcr0 != image.measurements.pcr0) return untrusted("signature: made for another image (its PCR0 differs)");
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include "base/stream.h"
 #include "eif/format.h"
 #include "eif/measure.h"
+#include "eif/signature.h"
 
 namespace casemate::eif {
 
@@ -19,16 +20,6 @@ struct Section {
   std::uint16_t flags = 0;
   std::uint64_t offset = 0;  // of the data, from the start of the file
   std::uint64_t size = 0;
-};
-
-// SigningCertificate is what describe-eif prints of the certificate.
-struct SignatureInfo {
-  std::string certificate_pem;  // as stored
-  Bytes certificate;            // DER of the first certificate in it
-  Bytes cose;                   // COSE_Sign1 over PCR0
-  // valid: the signature verifies under the certificate and names this image's PCR0. problem says why not.
-  bool valid = false;
-  std::string problem;
 };
 
 struct Image {
@@ -40,7 +31,9 @@ struct Image {
   std::string cmdline;
   std::string metadata;  // JSON as stored; empty where there is none (version 2 and 3)
   Bytes signature;       // the signature section's data; empty when unsigned
-  std::optional<SignatureInfo> signed_by;
+  // What the signature section says; signature_problem instead when it cannot be read.
+  std::optional<Signature> signed_by;
+  std::string signature_problem;
   // Rules of the format that the file breaks although it can be read, one sentence each. An image that a Nitro
   // hypervisor would refuse has at least one.
   std::vector<std::string> violations;
@@ -52,7 +45,7 @@ struct Image {
 };
 
 struct InspectOptions {
-  InParallel parallel = in_sequence;
+  Lanes* lanes = nullptr;  // sequential without
   // Called after each piece with the bytes read so far.
   std::function<void(std::uint64_t)> progress;
 };
@@ -64,7 +57,9 @@ struct InspectOptions {
 Result<Image> inspect(ByteSource& source, const InspectOptions& options = {});
 
 // check_signature is run-enclave's check: the signature verifies and `now` lies within the certificate's validity.
-// Unsigned images pass. Errors: kUntrusted.
+// As AWS's, it does not ask whether the signature names this image's PCR0: names_image does, as describe-eif. Unsigned
+// images pass. Errors: kUntrusted.
 Result<void> check_signature(const Image& image, WallTime now);
+Result<void> names_image(const Image& image);
 
 }  // namespace casemate::eif

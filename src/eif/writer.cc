@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eif/writer.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "eif/crc32.h"
+
+namespace casemate::eif {
+
+namespace {
+constexpr std::size_t kPieceBytes = 1024 * 1024;
+// Output shares a lane with the hash that covers less.
+constexpr unsigned kOutputLane = 1;
+}  // namespace
+
+Writer::Writer(ByteSink* out, Lanes& lanes, std::uint16_t flags) : out_(out), lanes_(lanes), measurer_(lanes) {
+  header_.flags = flags;
+  piece_ = std::make_shared<Bytes>();
+}
+
+Writer::~Writer() { lanes_.wait(); }
+
+Result<void> Writer::output_state() {
+  lanes_.wait();
+  if (output_error_) return *output_error_;
+  return {};
+}
+
+// put sends headers, which are not measured.
+Result<void> Writer::put(ByteView data) {
+  TRY(flush());
+  if (out_ != nullptr) {
+    lanes_.post(kOutputLane, [this, copy = to_bytes(data)] {
+      if (output_error_) return;
+      if (Result<void> written = out_->write(copy); !written) output_error_ = std::move(written).error();
+    });
+  }
+  offset_ += data.size();
+  return {};
+}
+
+Result<void> Writer::flush() {
+  if (piece_->empty()) return {};
+  const Piece piece = std::exchange(piece_, std::make_shared<Bytes>());
+  measurer_.update(piece, *piece);
+  if (out_ != nullptr) {
+    lanes_.post(kOutputLane, [this, piece] {
+      if (output_error_) return;
+      if (Result<void> written = out_->write(*piece); !written) output_error_ = std::move(written).error();
+    });
+  }
+  return {};
+}
+
+Result<void> Writer::begin_section(SectionType type, std::uint64_t size) {
+  if (section_left_ != 0) return internal("EIF: section left {} bytes short", section_left_);
+  if (header_.section_count == kMaxSections) return over_limit("EIF: more than {} sections", kMaxSections);
+  if (offset_ == 0) TRY(put(Bytes(kHeaderSize)));
+  TRY(flush());
+  header_.section_offsets[header_.section_count] = offset_;
+  header_.section_sizes[header_.section_count] = size;
+  ++header_.section_count;
+  const Bytes encoded = encode_section_header({type, 0, size});
+  TRY(put(encoded));
+  measurer_.checksum(encoded);
+  measurer_.begin_section(type);
+  section_left_ = size;
+  return {};
+}
+
+Result<void> Writer::write(ByteView data) {
+  if (data.size() > section_left_) return internal("EIF: {} bytes more than the section's size", data.size() - section_left_);
+  section_left_ -= data.size();
+  offset_ += data.size();
+  while (!data.empty()) {
+    if (piece_->capacity() < kPieceBytes) piece_->reserve(kPieceBytes);
+    const std::size_t step = std::min(data.size(), kPieceBytes - piece_->size());
+    append(*piece_, data.first(step));
+    data = data.subspan(step);
+    if (piece_->size() == kPieceBytes) TRY(flush());
+  }
+  return {};
+}
+
+Result<void> Writer::add_section(SectionType type, ByteView data) {
+  TRY(begin_section(type, data.size()));
+  return write(data);
+}
+
+Result<Measurements> Writer::measurements() {
+  TRY(flush());
+  TRY(output_state());
+  return measurer_.so_far();
+}
+
+Result<Header> Writer::finish() {
+  if (section_left_ != 0) return internal("EIF: section left {} bytes short", section_left_);
+  TRY(flush());
+  TRY(output_state());
+  // The header comes first in the checksum, but is known only now.
+  const Bytes encoded = encode_header(header_);
+  header_.crc = combine_crc32(crc32(0, ByteView(encoded).first(kCrcOffset)), measurer_.crc(), measurer_.checked_bytes());
+  return header_;
+}
+
+}  // namespace casemate::eif

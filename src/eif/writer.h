@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing an enclave image (version 4): sections in AWS's order, measured and checksummed on the way.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/stream.h"
+#include "eif/format.h"
+#include "eif/measure.h"
+#include "eif/signature.h"
+
+namespace casemate::eif {
+
+// Writer gathers small writes into pieces, which the lanes measure and write out. The caller's sink sees the file from
+// its first byte on, with zeros in place of the header, which is known only at the end: put encode_header(header()) over
+// them then.
+class Writer {
+ public:
+  // `out` is called from a lane; none to measure only.
+  Writer(ByteSink* out, Lanes& lanes, std::uint16_t flags);
+  ~Writer();
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  // begin_section announces a section; exactly `size` bytes of write() must follow. Errors: kLimit (32 sections).
+  Result<void> begin_section(SectionType type, std::uint64_t size);
+  Result<void> write(ByteView data);
+  Result<void> add_section(SectionType type, ByteView data);
+
+  // measurements of what has been written; more sections may follow.
+  Result<Measurements> measurements();
+  // finish ends the file and gives its header.
+  Result<Header> finish();
+
+  std::uint64_t bytes_written() const { return offset_; }
+
+ private:
+  Result<void> put(ByteView data);
+  Result<void> flush();
+  Result<void> output_state();
+
+  ByteSink* out_;
+  Lanes& lanes_;
+  Measurer measurer_;
+  Header header_;
+  std::shared_ptr<Bytes> piece_;
+  std::uint64_t offset_ = 0;
+  std::uint64_t section_left_ = 0;
+  std::optional<Error> output_error_;  // written by the output lane, read after wait()
+};
+
+// SectionSink makes a Writer's current section a ByteSink.
+class SectionSink final : public ByteSink {
+ public:
+  explicit SectionSink(Writer& writer) : writer_(writer) {}
+  Result<void> write(ByteView data) override { return writer_.write(data); }
+
+ private:
+  Writer& writer_;
+};
+
+}  // namespace casemate::eif
