@@ -45,6 +45,7 @@ enum class Cause {
 
 std::string_view to_string(Cause cause);  // `DebugEnclave`
 std::optional<Cause> parse_cause(std::string_view text);
+std::string_view to_string(Outcome outcome);  // `Allowed`, `ImplicitlyDenied`, `ExplicitlyDenied`
 
 // ConditionCheck is one condition of a statement as it was evaluated.
 struct ConditionCheck {
@@ -103,6 +104,12 @@ Trace trace(const AuthorizationRequest& request);
 // trace_of is the trace of a refusal that no policy made: key state, or a document that was not accepted.
 Trace trace_of(Cause cause, std::string_view detail, std::string_view principal, std::string_view action,
                std::string_view resource);
+
+// register_of is the number of the register that a condition key names (0 for ImageSha384), or nothing.
+std::optional<unsigned> register_of(std::string_view condition_key);
+
+// nearest_value is the expected value with the fewest differing digits from the presented one.
+const std::string& nearest_value(const std::vector<std::string>& expected, std::string_view presented);
 
 // explain says it in plain words: what was refused, why, both values aligned with the differing digits marked, what it
 // means and what to change. Lines have no line ends and hold nothing that the trace does not.
