@@ -119,8 +119,8 @@ struct Loop::State {
 Loop::Loop(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Loop::~Loop() {
-  // Tasks may own handles of this loop.
-  state_->run_posted();
+  // What was posted but not run may own handles of this loop: it goes while the loop can still be told.
+  state_->posted.clear();
   state_->timers.clear();
   state_->retired.clear();
 }
