@@ -18,7 +18,7 @@ LAYERS = [
     ["os", "net", "seccomp", "fabric"],
     ["proxy", "runtime", "kms", "sts", "imds"],
     ["kms/store", "kms/store/memory", "kms/store/sqlite", "kms/api", "runtime/sandbox"],
-    ["cli", "cli/casemate", "cli/nitro", "cli/vsock_proxy"],
+    ["cli", "cli/casemate", "cli/nitro"],
 ]
 # Within a layer, only these pairs.
 SIDEWAYS = {
@@ -33,7 +33,7 @@ THIRD_PARTY = {
     "boost/": {"net", "json"},
     "archive": {"oci"},
     "seccomp.h": {"seccomp"},
-    "CLI/": {"cli", "cli/casemate", "cli/nitro", "cli/vsock_proxy"},
+    "CLI/": {"cli", "cli/casemate", "cli/nitro"},
     "sqlite3.h": {"kms/store/sqlite"},
     "yaml-cpp/": {"proxy", "cli"},
 }

@@ -67,6 +67,10 @@ class [[nodiscard]] Outcome {
     CASEMATE_CHECK(ok());
     return std::get<0>(state_);
   }
+  const T& value() const {
+    CASEMATE_CHECK(ok());
+    return std::get<0>(state_);
+  }
   T take() { return std::move(value()); }
   T* operator->() { return &value(); }
   T& operator*() { return value(); }

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operations of KMS: the table of all, and the handlers of those that are built. A further one is a row and a handler.
+#pragma once
+
+#include "kms/api/call.h"
+
+namespace casemate::kms::api {
+
+// find_operation gives null for a name that KMS does not know.
+const Operation* find_operation(std::string_view name);
+std::span<const Operation> all_operations();
+
+// Keys and their life
+Outcome<Answer> create_key(Call& call);
+Outcome<Answer> describe_key(Call& call);
+Outcome<Answer> list_keys(Call& call);
+Outcome<Answer> enable_key(Call& call);
+Outcome<Answer> disable_key(Call& call);
+Outcome<Answer> schedule_key_deletion(Call& call);
+Outcome<Answer> cancel_key_deletion(Call& call);
+
+// Aliases
+Outcome<Answer> create_alias(Call& call);
+Outcome<Answer> update_alias(Call& call);
+Outcome<Answer> delete_alias(Call& call);
+Outcome<Answer> list_aliases(Call& call);
+
+// Policies
+Outcome<Answer> get_key_policy(Call& call);
+Outcome<Answer> put_key_policy(Call& call);
+Outcome<Answer> list_key_policies(Call& call);
+
+// Cryptography
+Outcome<Answer> encrypt(Call& call);
+Outcome<Answer> decrypt(Call& call);
+Outcome<Answer> re_encrypt(Call& call);
+Outcome<Answer> generate_data_key(Call& call);
+Outcome<Answer> generate_data_key_without_plaintext(Call& call);
+Outcome<Answer> generate_random(Call& call);
+
+// Shared by handlers
+
+// check_key_policy makes the checks of CreateKey and PutKeyPolicy but for the lock-out.
+Outcome<iam::PolicyPtr> check_key_policy(const Call& call, std::string_view text);
+// check_lock_out refuses a policy that the caller could never change again, unless the request bypasses the check.
+Outcome<void> check_lock_out(Call& call, const iam::PolicyPtr& policy, std::string_view key_arn, const Realm& owner);
+
+json::Value seconds(WallTime time);
+
+// Pages: a marker is the base64 of the last name given.
+struct PageRequest {
+  std::string after;
+  std::size_t limit = 0;
+};
+Outcome<PageRequest> read_page(const Call& call, std::size_t default_limit, std::size_t most);
+// end_page sets Truncated and NextMarker; `more` is whether something comes after `last`.
+void end_page(json::Object& answer, bool more, std::string_view last);
+
+}  // namespace casemate::kms::api

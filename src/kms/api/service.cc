@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kms/api/service.h"
+
+#include "base/time_text.h"
+#include "kms/api/errors.h"
+#include "kms/api/operations.h"
+#include "sigv4/sigv4.h"
+
+namespace casemate::kms::api {
+namespace {
+
+constexpr std::string_view kTargetPrefix = "TrentService.";
+
+json::Value user_identity(const iam::Caller& caller) {
+  const iam::Principal& principal = caller.principal;
+  const bool role = principal.type == iam::PrincipalType::kAssumedRole;
+  json::Object out{{"type", role                                               ? "AssumedRole"
+                            : principal.type == iam::PrincipalType::kRoot      ? "Root"
+                            : principal.type == iam::PrincipalType::kUser      ? "IAMUser"
+                            : principal.type == iam::PrincipalType::kFederatedUser ? "FederatedUser"
+                                                                               : "Unknown"},
+                   {"principalId", principal.user_id},
+                   {"arn", principal.arn},
+                   {"accountId", principal.account},
+                   {"accessKeyId", caller.access_key_id}};
+  if (principal.type == iam::PrincipalType::kUser) out.set("userName", principal.name);
+  if (role) {
+    json::Object session{{"sessionIssuer", json::Object{{"type", "Role"},
+                                                        {"principalId", principal.user_id.substr(0, principal.user_id.find(':'))},
+                                                        {"arn", principal.identity_arn},
+                                                        {"accountId", principal.account},
+                                                        {"userName", principal.name}}}};
+    if (caller.token_issue_time) {
+      session.set("attributes", json::Object{{"creationDate", format_rfc3339(*caller.token_issue_time)},
+                                             {"mfaAuthenticated", caller.multi_factor.value_or(false) ? "true" : "false"}});
+    }
+    out.set("sessionContext", std::move(session));
+  }
+  return out;
+}
+
+// A header may hold any bytes; the log is UTF-8.
+std::string printable(std::string_view text) {
+  std::string out(text.substr(0, 1024));
+  for (char& c : out) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return out;
+}
+
+// Names in an event begin with a lower-case letter, at every depth.
+json::Value event_form(const json::Value& value) {
+  if (const json::Object* object = value.if_object()) {
+    json::Object out;
+    for (const auto& [name, member] : *object) out.append(lower_camel(name), event_form(member));
+    return out;
+  }
+  // A time would be a number with a fraction, which JSON writers spell differently.
+  if (value.is_number() && value.if_int64() == nullptr) return fmt::format("{:.3f}", value.as_double());
+  return value;
+}
+
+}  // namespace
+
+struct Service::State {
+  ServiceParts parts;
+  ServiceOptions options;
+  attestation::ChainCache chains;
+
+  http::Response dispatch(const http::Request& request, const std::string& request_id);
+  Outcome<Answer> run(Call& call);
+  Result<void> write_event(const http::Request& request, const Call& call, const Outcome<Answer>& outcome, const std::string& request_id);
+};
+
+Service::Service(ServiceParts parts, ServiceOptions options)
+    : state_(new State{std::move(parts), std::move(options), attestation::ChainCache{}}) {}
+Service::~Service() = default;
+
+bool Service::is_target(const http::Request& request) {
+  const std::string* target = request.headers.find("x-amz-target");
+  return target != nullptr && target->starts_with(kTargetPrefix);
+}
+
+http::Response Service::handle(const http::Request& request) {
+  const std::string request_id = make_uuid(state_->parts.rng);
+  http::Response response = state_->dispatch(request, request_id);
+  response.headers.set("x-amzn-RequestId", request_id);
+  response.headers.set("Content-Type", "application/x-amz-json-1.1");
+  response.headers.set("Cache-Control", "no-cache, no-store, must-revalidate, private");
+  response.headers.set("Expires", "0");
+  response.headers.set("Pragma", "no-cache");
+  return response;
+}
+
+http::Response Service::State::dispatch(const http::Request& request, const std::string& request_id) {
+  const std::string* target = request.headers.find("x-amz-target");
+  const Operation* operation = nullptr;
+  if (request.method == "POST" && request.path() == "/" && target != nullptr && target->starts_with(kTargetPrefix)) {
+    operation = find_operation(std::string_view(*target).substr(kTargetPrefix.size()));
+  }
+  if (operation == nullptr) return error_response(silent_fault(FaultKind::kUnknownOperation));
+
+  const WallTime now = parts.clock.now();
+  const sigv4::Expectation expectation{{"kms"}, options.regions, options.signature_skew};
+  auto verdict = sigv4::verify(request, expectation, now, parts.credentials);
+  if (const auto* failure = std::get_if<sigv4::Failure>(&verdict)) {
+    const sigv4::WireError error = sigv4::json_error(failure->kind);
+    parts.log.info("kms.unauthenticated", {{"operation", std::string(operation->name)}, {"peer", request.peer}, {"error", std::string(error.code)}, {"request", request_id}});
+    http::Response response = error_response(error.code, failure->message, error.status);
+    if (error.code.empty()) response.body.clear();
+    return response;
+  }
+  auto& authenticated = std::get<sigv4::Authenticated<iam::CallerPtr>>(verdict);
+
+  Input input;
+  std::optional<Fault> unreadable;
+  if (operation->handler != nullptr) {
+    auto read = read_input(request.body, operation->members);
+    if (read.ok()) {
+      input = read.take();
+    } else {
+      unreadable = std::move(read).error();
+    }
+  }
+  iam::RequestContext context;
+  iam::add_caller_keys(context, *authenticated.identity);
+  iam::add_request_keys(context, request, authenticated.region, now);
+  context.set("kms:CallerAccount", authenticated.identity->principal.account);
+  Realm realm{authenticated.identity->principal.account, authenticated.region};
+  Call call({parts, options, chains}, *operation, std::move(input), authenticated.identity, std::move(realm), std::move(context), now);
+  Outcome<Answer> outcome = unreadable ? Outcome<Answer>(std::move(*unreadable)) : run(call);
+
+  if (!outcome.ok() && outcome.error().kind == FaultKind::kInternal) {
+    parts.log.error("kms.failed", {{"operation", std::string(operation->name)}, {"request", request_id}, {"error", outcome.error().detail}});
+  }
+  // No answer without its event: neither a plaintext nor a refusal leaves unrecorded.
+  if (const auto written = write_event(request, call, outcome, request_id); !written.ok()) {
+    parts.log.error("kms.audit-failed", {{"operation", std::string(operation->name)}, {"request", request_id}, {"error", written.error().message()}});
+    return error_response(silent_fault(FaultKind::kInternal));
+  }
+  if (!outcome.ok()) return error_response(outcome.error());
+  http::Response response;
+  if (*outcome) response.body = json::encode(**outcome);
+  return response;
+}
+
+Outcome<Answer> Service::State::run(Call& call) {
+  if (call.operation().handler == nullptr) {
+    return fault(FaultKind::kUnsupported, fmt::format("The operation {} is not supported by this service.", call.operation().name));
+  }
+  return call.operation().handler(call);
+}
+
+Result<void> Service::State::write_event(const http::Request& request, const Call& call, const Outcome<Answer>& outcome,
+                                         const std::string& request_id) {
+  const std::string* agent = request.headers.find("user-agent");
+  json::Object event{{"eventVersion", "1.11"},
+                     {"userIdentity", user_identity(call.caller())},
+                     {"eventTime", format_rfc3339(call.now())},
+                     {"eventSource", "kms.amazonaws.com"},
+                     {"eventName", call.operation().name},
+                     {"awsRegion", call.realm().region},
+                     {"sourceIPAddress", request.peer},
+                     {"userAgent", agent == nullptr ? json::Value() : json::Value(printable(*agent))}};
+  if (!outcome.ok()) {
+    const Fault& fault = outcome.error();
+    event.set("errorCode", fault.kind == FaultKind::kAccessDenied ? "AccessDenied" : error_name(fault.kind));
+    if (fault.message) event.set("errorMessage", *fault.message);
+  }
+  event.set("requestParameters", call.input().parameters());
+  event.set("responseElements", json::Value());
+  if (outcome.ok() && !call.operation().read_only) {
+    if (const Answer& answer = outcome.value()) event.set("responseElements", event_form(*answer));
+  }
+  json::Object additional;
+  if (call.notes().recipient) additional.set("recipient", *call.notes().recipient);
+  json::Object own;
+  if (call.notes().decision) own.set("decision", *call.notes().decision);
+  if (!outcome.ok() && !outcome.error().detail.empty()) own.set("detail", outcome.error().detail);
+  if (!own.empty()) additional.set("casemate", std::move(own));
+  if (!additional.empty()) event.set("additionalEventData", std::move(additional));
+  event.set("requestID", request_id);
+  event.set("eventID", make_uuid(parts.rng));
+  event.set("readOnly", call.operation().read_only);
+  json::Array resources;
+  for (const auto& [arn, account] : call.notes().resources) {
+    resources.emplace_back(json::Object{{"accountId", account}, {"type", arn.find(":alias/") == std::string::npos ? "AWS::KMS::Key" : "AWS::KMS::Alias"}, {"ARN", arn}});
+  }
+  event.set("resources", std::move(resources));
+  event.set("eventType", "AwsApiCall");
+  event.set("managementEvent", true);
+  event.set("recipientAccountId", call.realm().account);
+  event.set("eventCategory", "Management");
+  return parts.audit.append(std::move(event));
+}
+
+}  // namespace casemate::kms::api
