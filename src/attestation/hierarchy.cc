@@ -184,6 +184,12 @@ Result<Hierarchy> Hierarchy::from_parts(const HierarchyNames& names, std::vector
   return Hierarchy(names, std::move(levels));
 }
 
+const Authority& Hierarchy::authority(Level level) const {
+  const auto index = static_cast<std::size_t>(level);
+  CASEMATE_CHECK(index < levels_.size());
+  return levels_[index];
+}
+
 std::vector<Level> Hierarchy::renew_from(std::size_t first, WallTime now, Rng& rng) {
   levels_.erase(levels_.begin() + static_cast<std::ptrdiff_t>(first), levels_.end());
   std::vector<Level> renewed;
@@ -215,7 +221,7 @@ std::vector<Bytes> Hierarchy::cabundle() const {
 std::string Hierarchy::root_pem() const { return x509::certificate_pem(levels_.front().certificate); }
 
 Result<Signer> Hierarchy::issue_leaf(std::string_view module_id, WallTime now, Rng& rng) const {
-  CASEMATE_CHECK(levels_.size() == kLevels.size());
+  if (!complete()) return untrusted("instance authority: missing, want it rotated");
   const std::size_t mark = module_id.rfind("-enc");
   if (mark == std::string_view::npos || module_id.size() - mark - 4 != 16) {
     return malformed("module_id \"{}\": want INSTANCE-enc and 16 hexadecimal digits", module_id);

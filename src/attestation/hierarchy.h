@@ -46,7 +46,9 @@ class Hierarchy {
   // renew_all renews every level below the root.
   std::vector<Level> renew_all(WallTime now, Rng& rng);
 
-  const Authority& authority(Level level) const { return levels_[static_cast<std::size_t>(level)]; }
+  // complete is false while a level is missing: rotate() first.
+  bool complete() const { return levels_.size() == kLevels.size(); }
+  const Authority& authority(Level level) const;
   const HierarchyNames& names() const { return names_; }
   // cabundle is root first, as documents carry it.
   std::vector<Bytes> cabundle() const;
