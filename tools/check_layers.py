@@ -18,7 +18,7 @@ LAYERS = [
     ["os", "net", "seccomp", "fabric"],
     ["pki", "proxy", "runtime", "kms", "sts", "imds"],
     ["kms/store", "kms/store/memory", "kms/store/sqlite", "kms/api", "runtime/sandbox"],
-    ["cli", "cli/casemate", "cli/nitro"],
+    ["cli", "cli/casemate", "cli/nitro", "cli/vsock_proxy"],
 ]
 # Within a layer, only these pairs.
 SIDEWAYS = {
@@ -33,7 +33,7 @@ THIRD_PARTY = {
     "boost/": {"net", "json"},
     "archive": {"oci"},
     "seccomp.h": {"seccomp"},
-    "CLI/": {"cli", "cli/casemate", "cli/nitro"},
+    "CLI/": {"cli", "cli/casemate", "cli/nitro", "cli/vsock_proxy"},
     "sqlite3.h": {"kms/store/sqlite"},
     "yaml-cpp/": {"proxy", "cli"},
 }

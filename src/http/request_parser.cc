@@ -24,7 +24,8 @@ constexpr std::array<bool, 256> kTokenBytes = [] {
 }();
 
 bool is_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return kTokenBytes[static_cast<unsigned char>(c)]; });
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return kTokenBytes[static_cast<unsigned char>(c)]; });
 }
 
 bool is_field_value(std::string_view text) {
@@ -181,7 +182,8 @@ bool RequestParser::read_framing() {
     part_ = Part::kChunkSize;
   } else if (length != nullptr) {
     if (request_.headers.count("content-length") > 1) return reject(400, "repeated Content-Length");
-    if (length->empty() || length->size() > 18 || !std::all_of(length->begin(), length->end(), [](char c) { return c >= '0' && c <= '9'; }))
+    if (length->empty() || length->size() > 18 ||
+        !std::all_of(length->begin(), length->end(), [](char c) { return c >= '0' && c <= '9'; }))
       return reject(400, "Content-Length is no number");
     for (const char c : *length) left_ = left_ * 10 + static_cast<std::size_t>(c - '0');
     if (left_ > limits_.body_bytes) return reject(413, "body is larger than the limit");
@@ -233,7 +235,9 @@ std::size_t RequestParser::feed_data(std::string_view input) {
 // Consumes one whole line between pieces of data: the end of a chunk, the size of the next, or a trailer.
 std::size_t RequestParser::feed_line(std::string_view input) {
   const auto end = input.find("\r\n");
-  const std::size_t longest = part_ == Part::kChunkEnd ? 0 : part_ == Part::kChunkSize ? kChunkLineBytes : kTrailerBytes;
+  const std::size_t longest = part_ == Part::kChunkEnd    ? 0
+                              : part_ == Part::kChunkSize ? kChunkLineBytes
+                                                          : kTrailerBytes;
   if (end == std::string_view::npos) {
     if (input.find('\n') != std::string_view::npos) {
       reject(400, "chunk framing with a bare line feed");

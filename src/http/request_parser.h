@@ -76,8 +76,8 @@ class RequestParser {
   bool expects_continue_ = false;
   bool keep_alive_ = true;
   bool http_1_0_ = false;
-  std::size_t scanned_ = 0;        // of the head, without its end
-  std::size_t left_ = 0;           // of the body or chunk
+  std::size_t scanned_ = 0;  // of the head, without its end
+  std::size_t left_ = 0;     // of the body or chunk
   std::size_t trailer_bytes_ = 0;
 };
 

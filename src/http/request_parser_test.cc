@@ -16,7 +16,8 @@ unsigned rejected_status(std::string_view text, RequestLimits limits = {}) {
 
 TEST(RequestParser, ReadsLineHeadersAndSizedBody) {
   RequestParser parser;
-  const std::string_view text = "POST /a?b=c HTTP/1.1\r\nHost: kms\r\nX-Odd:  two words \t\r\nContent-Length: 5\r\n\r\nhelloGET";
+  const std::string_view text =
+      "POST /a?b=c HTTP/1.1\r\nHost: kms\r\nX-Odd:  two words \t\r\nContent-Length: 5\r\n\r\nhelloGET";
   EXPECT_EQ(parser.feed(text), text.size() - 3);
   ASSERT_EQ(parser.state(), State::kDone);
   EXPECT_TRUE(parser.keep_alive());
@@ -31,7 +32,9 @@ TEST(RequestParser, ReadsLineHeadersAndSizedBody) {
 
 TEST(RequestParser, ReadsChunksAndDropsTrailers) {
   RequestParser parser;
-  parser.feed("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n4;x=\"y\"\r\nabcd\r\n00A\r\n0123456789\r\n0\r\nHost: b\r\nAuthorization: c\r\n\r\n");
+  parser.feed(
+      "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+      "Chunked\r\n\r\n4;x=\"y\"\r\nabcd\r\n00A\r\n0123456789\r\n0\r\nHost: b\r\nAuthorization: c\r\n\r\n");
   ASSERT_EQ(parser.state(), State::kDone);
   const Request request = parser.take();
   EXPECT_EQ(request.body, "abcd0123456789");
@@ -40,7 +43,8 @@ TEST(RequestParser, ReadsChunksAndDropsTrailers) {
 
 // Wherever the bytes are cut, the outcome is the same.
 TEST(RequestParser, GivesTheSameForEveryCut) {
-  const std::string text = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: 1\r\n\r\n";
+  const std::string text =
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: 1\r\n\r\n";
   for (std::size_t cut = 0; cut <= text.size(); ++cut) {
     RequestParser parser;
     std::string pending = text.substr(0, cut);
@@ -81,20 +85,29 @@ TEST(RequestParser, RefusesFormsOnWhichParsersDisagree) {
       "N\x01: a\r\n\r\n",
       "Host: b\r\n\r\n",
   };
-  for (const auto body : bodies) EXPECT_EQ(rejected_status("POST / HTTP/1.1\r\nHost: a\r\n" + std::string(body)), 400U) << body;
+  for (const auto body : bodies)
+    EXPECT_EQ(rejected_status("POST / HTTP/1.1\r\nHost: a\r\n" + std::string(body)), 400U) << body;
   EXPECT_EQ(rejected_status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"), 501U);
-  EXPECT_EQ(rejected_status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"), 501U);
-  EXPECT_EQ(rejected_status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0b" "chunked\r\n\r\n"), 400U);
+  EXPECT_EQ(
+      rejected_status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"),
+      501U);
+  EXPECT_EQ(rejected_status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0b"
+                            "chunked\r\n\r\n"),
+            400U);
   EXPECT_EQ(rejected_status("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"), 400U);
 }
 
 TEST(RequestParser, RefusesBadChunking) {
-  for (const std::string_view chunks : {"zz\r\n", "-1\r\n", "0x3\r\nabc\r\n", " 3\r\nabc\r\n", "3 \r\nabc\r\n", "\r\n", "3\r\nabcd\r\n", "3\r\nabcXX",
-                                        "3\nabc\n0\n\n", "ffffffffffffffff\r\n", "3;\x01\r\nabc", "3\r\nabc\r\n0\r\nbad trailer\r\n\r\n"}) {
-    const unsigned status = rejected_status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(chunks));
+  for (const std::string_view chunks :
+       {"zz\r\n", "-1\r\n", "0x3\r\nabc\r\n", " 3\r\nabc\r\n", "3 \r\nabc\r\n", "\r\n", "3\r\nabcd\r\n", "3\r\nabcXX",
+        "3\nabc\n0\n\n", "ffffffffffffffff\r\n", "3;\x01\r\nabc", "3\r\nabc\r\n0\r\nbad trailer\r\n\r\n"}) {
+    const unsigned status =
+        rejected_status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(chunks));
     EXPECT_EQ(status, 400U) << chunks;
   }
-  EXPECT_EQ(rejected_status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(2000, '1')), 400U);
+  EXPECT_EQ(
+      rejected_status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + std::string(2000, '1')),
+      400U);
 }
 
 TEST(RequestParser, RefusesOtherProtocolsAndMalformedLines) {
@@ -111,7 +124,9 @@ TEST(RequestParser, HoldsLimits) {
   EXPECT_EQ(rejected_status("GET /" + std::string(100, 'a'), {.head_bytes = 64}), 431U);
   EXPECT_EQ(rejected_status("GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\n\r\n", {.header_fields = 2}), 431U);
   EXPECT_EQ(rejected_status("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n", {.body_bytes = 10}), 413U);
-  EXPECT_EQ(rejected_status("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n5\r\n", {.body_bytes = 10}), 413U);
+  EXPECT_EQ(rejected_status("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n5\r\n",
+                            {.body_bytes = 10}),
+            413U);
 }
 
 TEST(RequestParser, KnowsWhoWantsToStay) {

@@ -19,34 +19,62 @@ constexpr int kTlsReadsPerEvent = 8;
 
 std::string_view status_text(unsigned status) {
   switch (status) {
-    case 100: return "Continue";
-    case 200: return "OK";
-    case 201: return "Created";
-    case 204: return "No Content";
-    case 301: return "Moved Permanently";
-    case 302: return "Found";
-    case 304: return "Not Modified";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 411: return "Length Required";
-    case 412: return "Precondition Failed";
-    case 413: return "Content Too Large";
-    case 415: return "Unsupported Media Type";
-    case 417: return "Expectation Failed";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    default: return "Status";
+    case 100:
+      return "Continue";
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 204:
+      return "No Content";
+    case 301:
+      return "Moved Permanently";
+    case 302:
+      return "Found";
+    case 304:
+      return "Not Modified";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 411:
+      return "Length Required";
+    case 412:
+      return "Precondition Failed";
+    case 413:
+      return "Content Too Large";
+    case 415:
+      return "Unsupported Media Type";
+    case 417:
+      return "Expectation Failed";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return "Status";
   }
 }
 
@@ -54,7 +82,9 @@ std::string_view status_text(unsigned status) {
 void append_field(std::string& out, std::string_view name, std::string_view value) {
   const auto start = out.size();
   out.append(name).append(": ").append(value);
-  std::replace_if(out.begin() + static_cast<std::ptrdiff_t>(start), out.end(), [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
+  std::replace_if(
+      out.begin() + static_cast<std::ptrdiff_t>(start), out.end(),
+      [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
   out += "\r\n";
 }
 
@@ -65,7 +95,8 @@ bool sets_framing(std::string_view name) {
 
 }  // namespace
 
-Connection::Connection(ConnectionHost& host, std::uint64_t id, UniqueFd fd, std::string peer, Ssl ssl, std::shared_ptr<const Handlers> handlers)
+Connection::Connection(ConnectionHost& host, std::uint64_t id, UniqueFd fd, std::string peer, Ssl ssl,
+                       std::shared_ptr<const Handlers> handlers)
     : host_(host),
       id_(id),
       fd_(std::move(fd)),
@@ -123,9 +154,12 @@ void Connection::handshake() {
     return;
   }
   switch (SSL_get_error(ssl_.get(), result)) {
-    case SSL_ERROR_WANT_READ: return want(EPOLLIN);
-    case SSL_ERROR_WANT_WRITE: return want(EPOLLOUT);
-    default: return handshake_failed();
+    case SSL_ERROR_WANT_READ:
+      return want(EPOLLIN);
+    case SSL_ERROR_WANT_WRITE:
+      return want(EPOLLOUT);
+    default:
+      return handshake_failed();
   }
 }
 
@@ -136,7 +170,8 @@ void Connection::handshake_failed() {
     ++host_.counters().tls_failures;
     if (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST) {
       constexpr std::string_view kAnswer =
-          "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 44\r\nContent-Type: text/plain\r\n\r\nplain HTTP request sent to a port with TLS.\n";
+          "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 44\r\nContent-Type: "
+          "text/plain\r\n\r\nplain HTTP request sent to a port with TLS.\n";
       [[maybe_unused]] const auto sent = ::send(fd_.get(), kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     }
     host_.log().debug("tls_handshake_failed", {{"peer", peer_}, {"reason", take_tls_error()}});
@@ -164,9 +199,13 @@ Connection::Io Connection::read_into(std::span<char> room, std::size_t& got) {
   if (SSL_read_ex(ssl_.get(), room.data(), room.size(), &got) == 1) return Io::kDone;
   switch (SSL_get_error(ssl_.get(), 0)) {
     case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE: return Io::kBlocked;
-    case SSL_ERROR_ZERO_RETURN: return Io::kEnd;
-    default: ERR_clear_error(); return Io::kFailed;
+    case SSL_ERROR_WANT_WRITE:
+      return Io::kBlocked;
+    case SSL_ERROR_ZERO_RETURN:
+      return Io::kEnd;
+    default:
+      ERR_clear_error();
+      return Io::kFailed;
   }
 }
 
@@ -186,8 +225,11 @@ Connection::Io Connection::write_from(std::string_view data, std::size_t& put) {
   if (SSL_write_ex(ssl_.get(), data.data(), data.size(), &put) == 1) return Io::kDone;
   switch (SSL_get_error(ssl_.get(), 0)) {
     case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE: return Io::kBlocked;
-    default: ERR_clear_error(); return Io::kFailed;
+    case SSL_ERROR_WANT_WRITE:
+      return Io::kBlocked;
+    default:
+      ERR_clear_error();
+      return Io::kFailed;
   }
 }
 
@@ -318,7 +360,8 @@ void Connection::finish_request(http::Response response) {
   for (const auto& [name, value] : response.headers) {
     if (!sets_framing(name)) append_field(out, name, value);
   }
-  if (const auto date = host_.date(); !date.empty() && response.headers.find("date") == nullptr) append_field(out, "Date", date);
+  if (const auto date = host_.date(); !date.empty() && response.headers.find("date") == nullptr)
+    append_field(out, "Date", date);
   if (!bodiless) fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", response.body.size());
   if (closing_) {
     out += "Connection: close\r\n";
@@ -331,7 +374,8 @@ void Connection::finish_request(http::Response response) {
 }
 
 void Connection::reject(unsigned status, std::string_view reason) {
-  host_.log().debug("http_rejected", {{"peer", peer_}, {"status", std::to_string(status)}, {"reason", std::string(reason)}});
+  host_.log().debug("http_rejected",
+                    {{"peer", peer_}, {"status", std::to_string(status)}, {"reason", std::string(reason)}});
   drop_pending();
   keep_alive_ = is_head_ = is_http_1_0_ = false;
   http::Response response;
@@ -416,13 +460,27 @@ void Connection::enter(Stage stage) {
   since_ = host_.loop().now();
   const ServerOptions& options = host_.options();
   switch (stage) {
-    case Stage::kHandshake: deadline_ = since_ + options.handshake_timeout; break;
-    case Stage::kIdle: deadline_ = since_ + options.idle_timeout; break;
-    case Stage::kHead: deadline_ = since_ + options.head_timeout; break;
-    case Stage::kBody: deadline_ = since_ + options.body_timeout; break;
-    case Stage::kBusy: deadline_ = SteadyTime::max(); break;
-    case Stage::kWrite: deadline_ = since_ + options.write_timeout; break;
-    case Stage::kLinger: deadline_ = since_ + kLingerTime; break;
+    case Stage::kHandshake:
+      deadline_ = since_ + options.handshake_timeout;
+      break;
+    case Stage::kIdle:
+      deadline_ = since_ + options.idle_timeout;
+      break;
+    case Stage::kHead:
+      deadline_ = since_ + options.head_timeout;
+      break;
+    case Stage::kBody:
+      deadline_ = since_ + options.body_timeout;
+      break;
+    case Stage::kBusy:
+      deadline_ = SteadyTime::max();
+      break;
+    case Stage::kWrite:
+      deadline_ = since_ + options.write_timeout;
+      break;
+    case Stage::kLinger:
+      deadline_ = since_ + kLingerTime;
+      break;
   }
 }
 

@@ -45,7 +45,8 @@ class Connection final : public Watcher {
   };
 
   // `handlers` is shared by a listener and its connections, which may outlive it during a drain.
-  Connection(ConnectionHost& host, std::uint64_t id, UniqueFd fd, std::string peer, Ssl ssl, std::shared_ptr<const Handlers> handlers);
+  Connection(ConnectionHost& host, std::uint64_t id, UniqueFd fd, std::string peer, Ssl ssl,
+             std::shared_ptr<const Handlers> handlers);
   ~Connection() override;
 
   Result<void> start();
@@ -104,15 +105,15 @@ class Connection final : public Watcher {
 
   bool open_ = true;
   bool handshaking_ = false;
-  bool busy_ = false;             // an asynchronous handler owes an answer
-  bool in_handler_ = false;       // a handler's call is on the stack
-  bool keep_alive_ = true;        // of the request being answered
-  bool is_head_ = false;          // likewise
-  bool is_http_1_0_ = false;      // likewise
-  bool stalled_ = false;          // pending_ may hold a whole request
-  bool renew_ = false;            // a request ended: the next one's time begins
-  bool closing_ = false;          // no request after those answered
-  bool lingering_ = false;        // all is sent; input is read only to keep the answer from being reset
+  bool busy_ = false;         // an asynchronous handler owes an answer
+  bool in_handler_ = false;   // a handler's call is on the stack
+  bool keep_alive_ = true;    // of the request being answered
+  bool is_head_ = false;      // likewise
+  bool is_http_1_0_ = false;  // likewise
+  bool stalled_ = false;      // pending_ may hold a whole request
+  bool renew_ = false;        // a request ended: the next one's time begins
+  bool closing_ = false;      // no request after those answered
+  bool lingering_ = false;    // all is sent; input is read only to keep the answer from being reset
   bool continue_sent_ = false;
   bool input_ended_ = false;
   bool unwanted_input_ = false;

@@ -77,7 +77,8 @@ Result<UniqueFd> open_listener(SocketAddress& address, const std::string& name) 
     if (errno == EADDRINUSE) return unavailable("{}: address in use", name);
     return errno_error(name);
   }
-  if (::listen(fd.get(), SOMAXCONN) != 0) return errno == EADDRINUSE ? unavailable("{}: address in use", name) : errno_error(name);
+  if (::listen(fd.get(), SOMAXCONN) != 0)
+    return errno == EADDRINUSE ? unavailable("{}: address in use", name) : errno_error(name);
   address.size = sizeof address.storage;
   if (::getsockname(fd.get(), address.get(), &address.size) != 0) return errno_error("getsockname");
   return fd;
@@ -88,7 +89,10 @@ class ServerImpl;
 class Listener final : public Watcher {
  public:
   Listener(ServerImpl& server, UniqueFd fd, bool tls, Connection::Handlers handlers)
-      : server_(server), fd_(std::move(fd)), tls_(tls), handlers_(std::make_shared<const Connection::Handlers>(std::move(handlers))) {}
+      : server_(server),
+        fd_(std::move(fd)),
+        tls_(tls),
+        handlers_(std::make_shared<const Connection::Handlers>(std::move(handlers))) {}
   void on_ready(std::uint32_t events) override;
 
   ServerImpl& server_;
@@ -106,10 +110,14 @@ struct Anchor {
 
 class ServerImpl final : public Server, public ConnectionHost {
  public:
-  ServerImpl(Loop& loop, ServerOptions options, Log log) : loop_(loop), options_(options), log_(std::move(log)), scratch_(kScratchBytes) {
+  ServerImpl(Loop& loop, ServerOptions options, Log log)
+      : loop_(loop), options_(options), log_(std::move(log)), scratch_(kScratchBytes) {
     anchor_->server = this;
-    const auto shortest = std::min({options_.handshake_timeout, options_.head_timeout, options_.body_timeout, options_.write_timeout, options_.idle_timeout});
-    sweeper_ = loop_.every(std::clamp<std::chrono::milliseconds>(shortest / 4, std::chrono::milliseconds(5), std::chrono::milliseconds(250)), [this] { sweep(); });
+    const auto shortest = std::min({options_.handshake_timeout, options_.head_timeout, options_.body_timeout,
+                                    options_.write_timeout, options_.idle_timeout});
+    sweeper_ = loop_.every(std::clamp<std::chrono::milliseconds>(shortest / 4, std::chrono::milliseconds(5),
+                                                                 std::chrono::milliseconds(250)),
+                           [this] { sweep(); });
   }
 
   ~ServerImpl() override {
@@ -119,11 +127,14 @@ class ServerImpl final : public Server, public ConnectionHost {
     for (auto& [id, connection] : connections_) connection->close();
   }
 
-  Result<BoundAddress> listen(ListenerOptions options, AsyncHandler handler) override { return open(std::move(options), {nullptr, std::move(handler)}); }
+  Result<BoundAddress> listen(ListenerOptions options, AsyncHandler handler) override {
+    return open(std::move(options), {nullptr, std::move(handler)});
+  }
 
   Result<BoundAddress> open(ListenerOptions options, Connection::Handlers handlers) {
-    const std::string name = options.address.find(':') == std::string::npos ? fmt::format("{}:{}", options.address, options.port)
-                                                                            : fmt::format("[{}]:{}", options.address, options.port);
+    const std::string name = options.address.find(':') == std::string::npos
+                                 ? fmt::format("{}:{}", options.address, options.port)
+                                 : fmt::format("[{}]:{}", options.address, options.port);
     SslContext context;
     if (options.tls) context = TRY(make_tls_context(*options.tls));
     SocketAddress address = TRY(parse_address(options.address, options.port));
@@ -179,15 +190,17 @@ class ServerImpl final : public Server, public ConnectionHost {
 
   std::string_view date() override {
     if (options_.clock == nullptr) return {};
-    const std::time_t second = std::chrono::duration_cast<std::chrono::seconds>(options_.clock->now().time_since_epoch()).count();
+    const std::time_t second =
+        std::chrono::duration_cast<std::chrono::seconds>(options_.clock->now().time_since_epoch()).count();
     if (second != date_second_) {
       date_second_ = second;
       std::tm parts{};
       ::gmtime_r(&second, &parts);
       static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-      static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-      date_ = fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[parts.tm_wday % 7], parts.tm_mday, kMonths[parts.tm_mon % 12],
-                          parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
+      static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+      date_ = fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[parts.tm_wday % 7], parts.tm_mday,
+                          kMonths[parts.tm_mon % 12], parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
     }
     return date_;
   }
@@ -204,7 +217,8 @@ class ServerImpl final : public Server, public ConnectionHost {
     if (destroying_) return;
     const auto it = connections_.find(id);
     if (it == connections_.end()) return;
-    if (const auto peer = peers_.find(it->second->peer()); peer != peers_.end() && --peer->second == 0) peers_.erase(peer);
+    if (const auto peer = peers_.find(it->second->peer()); peer != peers_.end() && --peer->second == 0)
+      peers_.erase(peer);
     loop_.retire(std::move(it->second));
     connections_.erase(it);
     if (draining_ && connections_.empty()) finish_drain();
@@ -228,7 +242,8 @@ class ServerImpl final : public Server, public ConnectionHost {
         log_.warn("accept_failed", {{"error", errno_error("accept").message()}});
         loop_.remove(listener.fd_.get(), listener);
         listener.pause_ = loop_.after(kAcceptPause, [this, &listener] {
-          if (const auto added = loop_.add(listener.fd_.get(), EPOLLIN, listener); !added.ok()) log_.error("listen_failed", {{"error", added.error().message()}});
+          if (const auto added = loop_.add(listener.fd_.get(), EPOLLIN, listener); !added.ok())
+            log_.error("listen_failed", {{"error", added.error().message()}});
         });
         return;
       }
@@ -254,7 +269,8 @@ class ServerImpl final : public Server, public ConnectionHost {
     ++peers_[peer];
     ++stats_.accepted;
     const std::uint64_t id = next_id_++;
-    auto connection = std::make_unique<Connection>(*this, id, std::move(fd), std::move(peer), std::move(ssl), listener.handlers_);
+    auto connection =
+        std::make_unique<Connection>(*this, id, std::move(fd), std::move(peer), std::move(ssl), listener.handlers_);
     Connection& started = *connections_.emplace(id, std::move(connection)).first->second;
     if (!started.start().ok()) started.close();
   }
@@ -339,12 +355,15 @@ class Reply::Sink {
   void answer(http::Response response) {
     if (answered_.exchange(true)) return;
     if (std::this_thread::get_id() == loop_thread_) return deliver(anchor_, connection_, response);
-    loop_.post([anchor = anchor_, connection = connection_, response = std::move(response)]() mutable { deliver(anchor, connection, response); });
+    loop_.post([anchor = anchor_, connection = connection_, response = std::move(response)]() mutable {
+      deliver(anchor, connection, response);
+    });
   }
 
  private:
   static void deliver(const std::shared_ptr<Anchor>& anchor, std::uint64_t connection, http::Response& response) {
-    if (anchor->server != nullptr) anchor->server->with(connection, [&](Connection& c) { c.answer(std::move(response)); });
+    if (anchor->server != nullptr)
+      anchor->server->with(connection, [&](Connection& c) { c.answer(std::move(response)); });
     clear_body(response.body);
   }
 
@@ -368,7 +387,8 @@ void Reply::operator()(http::Response response) const {
 }
 
 Result<std::unique_ptr<Server>> Server::create(Loop& loop, ServerOptions options, Log log) {
-  if (options.connections == 0 || options.head_bytes < 256) return malformed("server options: no connections or a head under 256 bytes");
+  if (options.connections == 0 || options.head_bytes < 256)
+    return malformed("server options: no connections or a head under 256 bytes");
   // OpenSSL writes without MSG_NOSIGNAL.
   struct sigaction current {};
   if (::sigaction(SIGPIPE, nullptr, &current) == 0 && current.sa_handler == SIG_DFL) std::signal(SIGPIPE, SIG_IGN);

@@ -81,11 +81,13 @@ class Server {
   static Result<std::unique_ptr<Server>> create(Loop& loop, ServerOptions options, Log log);
   virtual ~Server() = default;
 
-  // listen opens one more listener. Errors: kUnavailable (`127.0.0.1:8443: address in use`), kDenied, kMalformed (address or PEM).
+  // listen opens one more listener. Errors: kUnavailable (`127.0.0.1:8443: address in use`), kDenied, kMalformed
+  // (address or PEM).
   virtual Result<BoundAddress> listen(ListenerOptions options, AsyncHandler handler) = 0;
   Result<BoundAddress> listen(ListenerOptions options, Handler handler);
 
-  // replace_identity is used by handshakes that begin after it, on every TLS listener. Errors: kMalformed; the old stays.
+  // replace_identity is used by handshakes that begin after it, on every TLS listener. Errors: kMalformed; the old
+  // stays.
   virtual Result<void> replace_identity(const TlsIdentity& identity) = 0;
 
   // drain closes the listeners and idle connections, lets requests under way be answered, and calls done when all
@@ -107,7 +109,8 @@ class Reply {
   std::shared_ptr<Sink> sink_;  // shared by the copies that a std::function makes
 };
 
-// on_pool runs the handler on the pool and clears the request's body after it; a full pool answers 503 with Retry-After.
+// on_pool runs the handler on the pool and clears the request's body after it; a full pool answers 503 with
+// Retry-After.
 AsyncHandler on_pool(Pool& pool, Handler handler);
 
 // clear_body zeroes and empties a body.

@@ -32,10 +32,12 @@ TlsIdentity make_identity() {
   ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
   X509_gmtime_adj(X509_getm_notBefore(certificate), -60);
   X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC, as_bytes("localhost").data(), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC, as_bytes("localhost").data(), -1,
+                             -1, 0);
   X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
   X509_set_pubkey(certificate, key);
-  X509_EXTENSION* const names = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
+  X509_EXTENSION* const names =
+      X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
   X509_add_ext(certificate, names, -1);
   X509_EXTENSION_free(names);
   X509_sign(certificate, key, EVP_sha256());
@@ -115,7 +117,9 @@ class Client {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     EXPECT_EQ(::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
   }
-  bool send(std::string_view text) { return ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()); }
+  bool send(std::string_view text) {
+    return ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
+  }
   void half_close() { ::shutdown(fd_.get(), SHUT_WR); }
   // Everything until the end of the stream or 5 seconds of silence.
   std::string read_all() {
@@ -214,7 +218,8 @@ TEST(HttpServer, StopsReadingFromAPeerThatDoesNotRead) {
   client.half_close();
   std::size_t total = 0;
   char buffer[65536];
-  for (ssize_t got = 0; (got = ::recv(client.fd(), buffer, sizeof buffer, 0)) > 0;) total += static_cast<std::size_t>(got);
+  for (ssize_t got = 0; (got = ::recv(client.fd(), buffer, sizeof buffer, 0)) > 0;)
+    total += static_cast<std::size_t>(got);
   EXPECT_GT(total, 400U * 256 * 1024);
   EXPECT_EQ(handled.load(), 400);
 }
@@ -235,7 +240,8 @@ TEST(HttpServer, RejectsAndClosesWithTheReason) {
   const auto port = running.listen(echo);
   running.start();
   const std::pair<std::string, std::string> cases[] = {
-      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 400 "},
+      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+       "HTTP/1.1 400 "},
       {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 400 "},
       {"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n", "HTTP/1.1 400 "},
       {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "HTTP/1.1 400 "},
@@ -328,7 +334,8 @@ TEST(HttpServer, AnswersFromAPoolInOrder) {
   }));
   running.start();
   Client client(port);
-  client.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /fast HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nleft over");
+  client.send(
+      "GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /fast HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nleft over");
   const auto answers = client.read_all();
   EXPECT_LT(answers.find("GET /slow"), answers.find("GET /fast"));
   EXPECT_NE(answers.find("GET /fast"), std::string::npos);
@@ -394,7 +401,8 @@ TEST(HttpServer, ServesCurlOverTls) {
   EXPECT_THAT(out, HasSubstr("X-Peer: 127.0.0.1 tls"));
   EXPECT_THAT(out, HasSubstr("POST /x abc"));
   EXPECT_THAT(out, HasSubstr("POST /y abc"));
-  EXPECT_THAT(shell("head -c 3000000 /dev/zero | tr '\\0' a | curl -sk -m 10 -T - " + url + "/chunked | wc -c"), HasSubstr("300001"));
+  EXPECT_THAT(shell("head -c 3000000 /dev/zero | tr '\\0' a | curl -sk -m 10 -T - " + url + "/chunked | wc -c"),
+              HasSubstr("300001"));
   EXPECT_THAT(shell(fmt::format("curl -s -m 10 http://localhost:{}/", port)), HasSubstr("plain HTTP request"));
 }
 
@@ -406,7 +414,8 @@ TEST(HttpServer, SpeaksNoOldTlsAndNoHttp2) {
   EXPECT_THAT(shell(client + "-alpn h2,http/1.1 </dev/null"), HasSubstr("ALPN protocol: http/1.1"));
   EXPECT_THAT(shell(client + "-alpn h2 </dev/null"), HasSubstr("no application protocol"));
   EXPECT_THAT(shell(client + "-tls1_2 </dev/null"), HasSubstr("Protocol  : TLSv1.2"));
-  EXPECT_THAT(shell(client + "-tls1_1 -cipher DEFAULT@SECLEVEL=0 </dev/null"), testing::Not(HasSubstr("Verify return code: 18")));
+  EXPECT_THAT(shell(client + "-tls1_1 -cipher DEFAULT@SECLEVEL=0 </dev/null"),
+              testing::Not(HasSubstr("Verify return code: 18")));
   EXPECT_THAT(shell("(sleep 0.3; echo R; sleep 0.3) | " + client + "-tls1_2"), HasSubstr("no renegotiation"));
   EXPECT_GE(running.stats().tls_failures, 1U);
 }
@@ -415,11 +424,13 @@ TEST(HttpServer, ReplacesItsIdentity) {
   Running running;
   const auto port = running.listen(echo, true);
   running.start();
-  const auto fingerprint = fmt::format("openssl s_client -connect 127.0.0.1:{} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256", port);
+  const auto fingerprint = fmt::format(
+      "openssl s_client -connect 127.0.0.1:{} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256", port);
   const auto before = shell(fingerprint);
   auto broken = make_identity();
   broken.private_key_pem = make_identity().private_key_pem.clone();
-  EXPECT_THAT(running.on_loop([&] { return running.server().replace_identity(broken); }), IsError(ErrorCode::kMalformed, HasSubstr("does not belong")));
+  EXPECT_THAT(running.on_loop([&] { return running.server().replace_identity(broken); }),
+              IsError(ErrorCode::kMalformed, HasSubstr("does not belong")));
   EXPECT_EQ(shell(fingerprint), before);
   EXPECT_THAT(running.on_loop([&] { return running.server().replace_identity(make_identity()); }), IsOk());
   EXPECT_NE(shell(fingerprint), before);
@@ -428,8 +439,10 @@ TEST(HttpServer, ReplacesItsIdentity) {
 TEST(HttpServer, NamesAPortInUse) {
   Running running;
   const auto port = running.listen(echo);
-  EXPECT_THAT(running.server().listen({.port = port, .tls = {}}, Handler(echo)), IsError(ErrorCode::kUnavailable, fmt::format("127.0.0.1:{}: address in use", port)));
-  EXPECT_THAT(running.server().listen({.address = "localhost", .tls = {}}, Handler(echo)), IsError(ErrorCode::kMalformed));
+  EXPECT_THAT(running.server().listen({.port = port, .tls = {}}, Handler(echo)),
+              IsError(ErrorCode::kUnavailable, fmt::format("127.0.0.1:{}: address in use", port)));
+  EXPECT_THAT(running.server().listen({.address = "localhost", .tls = {}}, Handler(echo)),
+              IsError(ErrorCode::kMalformed));
 }
 
 TEST(Loop, FiresTimersAndStopsCancelledOnes) {
@@ -447,10 +460,12 @@ TEST(Loop, FiresTimersAndStopsCancelledOnes) {
 TEST(Loop, TakesSignals) {
   auto loop = Loop::create().take();
   int got = 0;
-  ASSERT_THAT(loop->on_signals({SIGUSR1}, [&](int signal) {
-    got = signal;
-    loop->stop();
-  }), IsOk());
+  ASSERT_THAT(loop->on_signals({SIGUSR1},
+                               [&](int signal) {
+                                 got = signal;
+                                 loop->stop();
+                               }),
+              IsOk());
   ::kill(::getpid(), SIGUSR1);
   loop->run();
   EXPECT_EQ(got, SIGUSR1);

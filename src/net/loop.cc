@@ -119,8 +119,8 @@ struct Loop::State {
 Loop::Loop(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Loop::~Loop() {
-  // Tasks may own handles of this loop.
-  state_->run_posted();
+  // What was posted but not run may own handles of this loop: it goes while the loop can still be told.
+  state_->posted.clear();
   state_->timers.clear();
   state_->retired.clear();
 }
@@ -227,14 +227,16 @@ Result<void> Loop::on_signals(std::initializer_list<int> signals, std::function<
   sigset_t set;
   sigemptyset(&set);
   for (const int signal : signals) sigaddset(&set, signal);
-  if (const int failure = ::pthread_sigmask(SIG_BLOCK, &set, nullptr); failure != 0) return errno_error("pthread_sigmask", failure);
+  if (const int failure = ::pthread_sigmask(SIG_BLOCK, &set, nullptr); failure != 0)
+    return errno_error("pthread_sigmask", failure);
   if (state_->signal_watcher) remove(state_->signals.get(), *state_->signal_watcher);
   state_->signals = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!state_->signals) return errno_error("signalfd");
   const int fd = state_->signals.get();
   state_->signal_watcher = std::make_unique<CallbackWatcher>([fd, received = std::move(received)](std::uint32_t) {
     signalfd_siginfo info{};
-    while (::read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) received(static_cast<int>(info.ssi_signo));
+    while (::read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info))
+      received(static_cast<int>(info.ssi_signo));
   });
   return add(fd, EPOLLIN, *state_->signal_watcher);
 }

@@ -43,7 +43,8 @@ class Loop {
   // post runs the task on the loop's thread, after the events at hand. Safe from any thread.
   void post(Task task);
 
-  // add, modify and remove change what is watched; the caller owns descriptor and watcher, and removes before it closes.
+  // add, modify and remove change what is watched; the caller owns descriptor and watcher, and removes before it
+  // closes.
   Result<void> add(int fd, std::uint32_t events, Watcher& watcher);
   Result<void> modify(int fd, std::uint32_t events, Watcher& watcher);
   void remove(int fd, Watcher& watcher);

@@ -22,7 +22,8 @@ int no_passphrase(char*, int, int, void*) {
   return -1;
 }
 
-int select_protocol(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered, unsigned int size, void*) {
+int select_protocol(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
+                    unsigned int size, void*) {
   constexpr std::string_view kHttp11 = "http/1.1";
   for (unsigned int at = 0; at < size;) {
     const unsigned int length = offered[at];
@@ -50,7 +51,8 @@ Result<void> use_identity(SSL_CTX* context, const TlsIdentity& identity) {
   while (true) {
     Handle<X509> issuer(PEM_read_bio_X509(certificates.get(), nullptr, no_passphrase, nullptr));
     if (!issuer) break;
-    if (SSL_CTX_add0_chain_cert(context, issuer.get()) != 1) return malformed("certificate chain: {}", take_tls_error());
+    if (SSL_CTX_add0_chain_cert(context, issuer.get()) != 1)
+      return malformed("certificate chain: {}", take_tls_error());
     [[maybe_unused]] X509* const owned_by_context = issuer.release();
   }
   ERR_clear_error();
@@ -78,9 +80,11 @@ Result<SslContext> make_tls_context(const TlsIdentity& identity) {
   if (!context) return internal("TLS context: {}", take_tls_error());
   SSL_CTX* const raw = context.get();
   if (SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION) != 1 ||
-      SSL_CTX_set_cipher_list(raw, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 || SSL_CTX_set1_groups_list(raw, "X25519:P-256:P-384") != 1)
+      SSL_CTX_set_cipher_list(raw, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
+      SSL_CTX_set1_groups_list(raw, "X25519:P-256:P-384") != 1)
     return internal("TLS context: {}", take_tls_error());
-  SSL_CTX_set_options(raw, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_CLEANSE_PLAINTEXT);
+  SSL_CTX_set_options(raw, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                               SSL_OP_CLEANSE_PLAINTEXT);
   SSL_CTX_set_mode(raw, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(raw, 1);

@@ -5,6 +5,11 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/nitro/console.h"
+#include "cli/nitro/describe_enclaves.h"
+#include "cli/nitro/run_enclave.h"
+#include "cli/nitro/terminate_enclave.h"
+
 namespace casemate::cli::nitro {
 namespace {
 
@@ -19,6 +24,12 @@ int nitro_cli(int argc, char** argv) {
   app.set_version_flag("-V,--version", "Nitro CLI " CASEMATE_VERSION " (casemate)");
   app.require_subcommand(1);
   int exit_code = 0;
+  add_run_enclave(app, exit_code);
+  add_describe_enclaves(app, exit_code);
+  add_console(app, exit_code);
+  add_terminate_enclave(app, exit_code);
+  add_logs(app, exit_code);
+  add_wait(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a RunRequest to a running guest: the checks and steps of run-enclave on the enclave process's side.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "crypto/digest.h"
+#include "eif/reader.h"
+#include "runtime/backend.h"
+#include "runtime/enclave.h"
+#include "runtime/registry.h"
+
+namespace casemate::runtime {
+
+// StartStep: where a start failed; nitro-cli has a number for each.
+enum class StartStep { kRequest, kOpenImage, kReadImage, kMemory, kSignature, kCpus, kReserve, kBoot, kPublish };
+std::string_view to_string(StartStep step);
+std::optional<StartStep> find_start_step(std::string_view text);
+
+// NsmIdentity is what the hypervisor knows of an enclave. In debug mode the first three registers are zero.
+struct NsmIdentity {
+  std::array<crypto::Sha384, 16> pcrs{};
+  std::string module_id;
+  std::string region;
+  std::uint64_t slot = 0;
+};
+using NsmHandler = std::function<Bytes(ByteView request)>;
+using NsmFactory = std::function<Result<NsmHandler>(const NsmIdentity&)>;
+
+// Host: the effects that the enclave process's main() gives.
+struct Host {
+  const Clock& clock;
+  Rng& rng;
+  const Log& log;
+  Registry& registry;
+  Backend& backend;
+  NsmFactory make_nsm;
+};
+
+// nsm_identity computes the registers: 0, 1, 2 and 8 from the image, 3 from the role and 4 from the instance, as a
+// Nitro hypervisor does.
+NsmIdentity nsm_identity(const eif::Measurements& measured, const os::Platform& platform, SlotId slot, bool debug_mode);
+
+// A started enclave.
+struct Launched {
+  Entry entry;
+  EnclaveInfo info;
+  json::Object metadata;  // for describe-enclaves --metadata
+  std::unique_ptr<Guest> guest;
+  UniqueFd console;   // read end, non-blocking; invalid in production mode
+  UniqueFd listener;  // the control socket
+};
+
+// launch runs the steps in order and leaves `step` at the one that failed; `say` takes the lines that run-enclave prints on
+// standard error. On failure nothing is left behind. Errors: as the step's.
+Result<Launched> launch(const RunRequest& request, Host& host, const std::function<void(std::string_view)>& say, StartStep& step);
+
+}  // namespace casemate::runtime
