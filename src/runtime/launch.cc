@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <thread>
 
 #include "base/encoding.h"
 #include "runtime/wire.h"
@@ -23,13 +22,6 @@ constexpr std::string_view kNoInstance = "i-0000000000000000";
 
 constexpr std::array<std::string_view, 9> kStepNames = {"request", "open-image", "read-image", "memory", "signature",
                                                         "cpus",    "reserve",    "boot",       "publish"};
-
-void in_threads(std::span<const eif::Job> jobs) {
-  std::vector<std::thread> threads;
-  for (std::size_t i = 1; i < jobs.size(); ++i) threads.emplace_back(std::cref(jobs[i]));
-  if (!jobs.empty()) jobs.front()();
-  for (std::thread& thread : threads) thread.join();
-}
 
 crypto::Sha384 extend_zero(std::string_view text) { return eif::extend(crypto::Sha384{}, as_bytes(text)); }
 
@@ -96,7 +88,7 @@ struct OpenImage {
   eif::Image image;
 };
 
-Result<OpenImage> open_image(const RunRequest& request, WallTime now, StartStep& step) {
+Result<OpenImage> open_image(const RunRequest& request, const Host& host, StartStep& step) {
   step = StartStep::kOpenImage;
   UniqueFd file = TRY(os::open(request.eif_path, O_RDONLY));
   struct stat status {};
@@ -112,12 +104,13 @@ Result<OpenImage> open_image(const RunRequest& request, WallTime now, StartStep&
 
   step = StartStep::kReadImage;
   os::FdSource source(file.get(), 0, size);
-  eif::Image image = TRY(eif::inspect(source, {.parallel = in_threads, .progress = {}}).in(request.eif_path));
+  const std::unique_ptr<eif::Lanes> lanes = host.make_lanes ? host.make_lanes() : nullptr;
+  eif::Image image = TRY(eif::inspect(source, {.lanes = lanes.get(), .progress = {}}).in(request.eif_path));
   if (!image.crc_ok()) return malformed("{}: checksum {:08x}, want {:08x}", request.eif_path, image.computed_crc, image.header.crc);
   if (!image.violations.empty()) return malformed("{}: {}", request.eif_path, image.violations.front());
 
   step = StartStep::kSignature;
-  TRY(eif::check_signature(image, now).in(request.eif_path));
+  TRY(eif::check_signature(image, host.clock.now()).in(request.eif_path));
   return OpenImage{std::move(file), std::move(image)};
 }
 
@@ -196,7 +189,7 @@ NsmIdentity nsm_identity(const eif::Measurements& measured, const os::Platform& 
 Result<Launched> launch(const RunRequest& request, Host& host, const std::function<void(std::string_view)>& say, StartStep& step) {
   step = StartStep::kCpus;
   TRY(check_cpus(request));
-  OpenImage opened = TRY(open_image(request, host.clock.now(), step));
+  OpenImage opened = TRY(open_image(request, host, step));
   json::Object measurements = measurements_json(opened.image.measurements);
   json::Object metadata = metadata_json(opened.image.metadata);
 

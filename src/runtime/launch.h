@@ -41,6 +41,8 @@ struct Host {
   Registry& registry;
   Backend& backend;
   NsmFactory make_nsm;
+  // Threads to measure the image with, ended before the guest starts; none to measure without.
+  std::function<std::unique_ptr<eif::Lanes>()> make_lanes;
 };
 
 // nsm_identity computes the registers: 0, 1, 2 and 8 from the image, 3 from the role and 4 from the instance, as a

@@ -160,7 +160,7 @@ struct World {
       ScriptBackend backend;
       Host host{clock, rng, log, own, backend, [](const NsmIdentity& identity) -> Result<NsmHandler> {
                   return NsmHandler([text = identity.module_id](ByteView) { return to_bytes(as_bytes(text)); });
-                }};
+                }, {}};
       ::_exit(supervise(UniqueFd(ends[1]), host).ok() ? 0 : 1);
     }
     ::close(ends[1]);
