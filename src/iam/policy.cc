@@ -126,6 +126,13 @@ Check Parser::read_statement(const json::Value& value, const std::string& where)
     if (auto bad = read_member(statement, name, member, where)) return bad;
   }
   if (auto bad = check_whole(statement, where)) return bad;
+  // A trust policy speaks of its role without naming it.
+  if (type_ == PolicyType::kTrust) {
+    auto everything = ResourcePattern::compile("*", Variables::kLiteral);
+    CASEMATE_CHECK(everything.has_value());
+    statement.has_resource = true;
+    statement.resource_patterns.push_back(std::move(*everything));
+  }
   policy_.statements.push_back(std::move(statement));
   return std::nullopt;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kms/api/service.h"
 
-#include "base/time_text.h"
+#include "iam/event.h"
 #include "kms/api/errors.h"
 #include "kms/api/operations.h"
 #include "sigv4/sigv4.h"
@@ -10,43 +10,6 @@ namespace casemate::kms::api {
 namespace {
 
 constexpr std::string_view kTargetPrefix = "TrentService.";
-
-json::Value user_identity(const iam::Caller& caller) {
-  const iam::Principal& principal = caller.principal;
-  const bool role = principal.type == iam::PrincipalType::kAssumedRole;
-  json::Object out{{"type", role                                               ? "AssumedRole"
-                            : principal.type == iam::PrincipalType::kRoot      ? "Root"
-                            : principal.type == iam::PrincipalType::kUser      ? "IAMUser"
-                            : principal.type == iam::PrincipalType::kFederatedUser ? "FederatedUser"
-                                                                               : "Unknown"},
-                   {"principalId", principal.user_id},
-                   {"arn", principal.arn},
-                   {"accountId", principal.account},
-                   {"accessKeyId", caller.access_key_id}};
-  if (principal.type == iam::PrincipalType::kUser) out.set("userName", principal.name);
-  if (role) {
-    json::Object session{{"sessionIssuer", json::Object{{"type", "Role"},
-                                                        {"principalId", principal.user_id.substr(0, principal.user_id.find(':'))},
-                                                        {"arn", principal.identity_arn},
-                                                        {"accountId", principal.account},
-                                                        {"userName", principal.name}}}};
-    if (caller.token_issue_time) {
-      session.set("attributes", json::Object{{"creationDate", format_rfc3339(*caller.token_issue_time)},
-                                             {"mfaAuthenticated", caller.multi_factor.value_or(false) ? "true" : "false"}});
-    }
-    out.set("sessionContext", std::move(session));
-  }
-  return out;
-}
-
-// A header may hold any bytes; the log is UTF-8.
-std::string printable(std::string_view text) {
-  std::string out(text.substr(0, 1024));
-  for (char& c : out) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  return out;
-}
 
 // Names in an event begin with a lower-case letter, at every depth.
 json::Value event_form(const json::Value& value) {
@@ -153,15 +116,7 @@ Outcome<Answer> Service::State::run(Call& call) {
 
 Result<void> Service::State::write_event(const http::Request& request, const Call& call, const Outcome<Answer>& outcome,
                                          const std::string& request_id) {
-  const std::string* agent = request.headers.find("user-agent");
-  json::Object event{{"eventVersion", "1.11"},
-                     {"userIdentity", user_identity(call.caller())},
-                     {"eventTime", format_rfc3339(call.now())},
-                     {"eventSource", "kms.amazonaws.com"},
-                     {"eventName", call.operation().name},
-                     {"awsRegion", call.realm().region},
-                     {"sourceIPAddress", request.peer},
-                     {"userAgent", agent == nullptr ? json::Value() : json::Value(printable(*agent))}};
+  json::Object event = iam::event_head(call.caller(), request, "kms.amazonaws.com", call.operation().name, call.realm().region, call.now());
   if (!outcome.ok()) {
     const Fault& fault = outcome.error();
     event.set("errorCode", fault.kind == FaultKind::kAccessDenied ? "AccessDenied" : error_name(fault.kind));
