@@ -32,12 +32,15 @@ class Object {
   const Value* find(std::string_view name) const;
   Value* find(std::string_view name);
 
-  std::size_t size() const { return members_.size(); }
-  bool empty() const { return members_.empty(); }
-  auto begin() const { return members_.begin(); }
-  auto end() const { return members_.end(); }
-  auto begin() { return members_.begin(); }
-  auto end() { return members_.end(); }
+  // Defined below Value, which a member must be complete for.
+  using Iterator = std::vector<Member>::iterator;
+  using ConstIterator = std::vector<Member>::const_iterator;
+  std::size_t size() const;
+  bool empty() const;
+  ConstIterator begin() const;
+  ConstIterator end() const;
+  Iterator begin();
+  Iterator end();
 
   bool operator==(const Object& other) const;
 
@@ -96,6 +99,25 @@ class Value {
  private:
   std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string, Array, Object> data_;
 };
+
+inline std::size_t Object::size() const {
+  return members_.size();
+}
+inline bool Object::empty() const {
+  return members_.empty();
+}
+inline Object::ConstIterator Object::begin() const {
+  return members_.begin();
+}
+inline Object::ConstIterator Object::end() const {
+  return members_.end();
+}
+inline Object::Iterator Object::begin() {
+  return members_.begin();
+}
+inline Object::Iterator Object::end() {
+  return members_.end();
+}
 
 struct Limits {
   std::size_t input_bytes = 1024 * 1024;
