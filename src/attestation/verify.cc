@@ -78,7 +78,11 @@ class Verification {
     if (must_stop()) return first_error();
     const std::shared_ptr<const Chain> chain = check_chain(document, anchor, at);
     if (must_stop()) return first_error();
-    if (chain != nullptr) check_signature(chain->leaf);
+    if (chain != nullptr) {
+      check_signature(chain->leaf);
+    } else {
+      note("signature", Check::Verdict::kSkipped, "the certificate's key is not usable", "");
+    }
     if (must_stop()) return first_error();
     check_freshness(document);
     check_policy(document);

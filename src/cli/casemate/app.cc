@@ -4,13 +4,18 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "cli/casemate/attest.h"
+#include "cli/casemate/pki.h"
+
 namespace casemate::cli {
 
 int run_casemate(int argc, char** argv) {
   CLI::App app("casemate: the Nitro Enclaves attestation stack on any Linux machine", "casemate");
   app.set_version_flag("--version", "casemate 0.1.0");
   app.require_subcommand(1);
-  const int exit_code = 0;
+  int exit_code = 0;
+  add_attest(app, exit_code);
+  add_pki(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// `casemate attest`: show, verify, get, chain, pcrs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "attestation/verify.h"
+
+namespace CLI {
+class App;
+}
+
+namespace casemate::cli {
+
+// add_attest adds the verb; its callbacks print and set `exit_code`: 0 done, 1 refused or failed.
+void add_attest(CLI::App& app, int& exit_code);
+
+// decode_document_input accepts a document as it is, in hexadecimal or in base64 (either alphabet, with or without
+// padding), with white space around and inside. Errors: kMalformed.
+Result<Bytes> decode_document_input(std::string_view input);
+
+// What `attest verify` was asked for, as text; make_policy reads it. Errors: kMalformed naming the option.
+struct PolicyOptions {
+  bool at_document_time = false;
+  std::string at;
+  std::string max_age;
+  std::string nonce;
+  std::string user_data;
+  std::string public_key;
+  std::vector<std::string> pcrs;  // N=HEX[,HEX...]
+  bool allow_debug = false;
+};
+Result<attestation::Policy> make_policy(const PolicyOptions& options, WallTime now);
+
+// The printed forms; each ends with a line end.
+std::string document_text(const attestation::Document& document);
+std::string document_json(const attestation::Document& document);
+std::string report_text(const attestation::Report& report);
+std::string report_json(const attestation::Report& report);
+
+}  // namespace casemate::cli

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// The printed forms of documents and reports: pure functions of what they print.
+#include "base/encoding.h"
+#include "base/time_text.h"
+#include "cli/casemate/attest.h"
+#include "json/value.h"
+#include "x509/certificate.h"
+
+namespace casemate::cli {
+namespace {
+
+using attestation::Check;
+using attestation::Document;
+
+std::string certificate_line(ByteView der) {
+  const auto certificate = x509::parse_certificate(der);
+  if (!certificate.ok()) return fmt::format("{} bytes, unreadable: {}", der.size(), certificate.error().message());
+  return fmt::format("{} ({} to {})", x509::common_name(certificate->subject), format_rfc3339(WallTime(std::chrono::seconds(certificate->not_before))),
+                     format_rfc3339(WallTime(std::chrono::seconds(certificate->not_after))));
+}
+
+std::string optional_line(const std::optional<Bytes>& value) {
+  if (!value) return "absent";
+  if (value->empty()) return "empty";
+  return fmt::format("{} bytes: {}", value->size(), encode_hex(*value));
+}
+
+json::Value optional_json(const std::optional<Bytes>& value) {
+  return value ? json::Value(encode_hex(*value)) : json::Value();
+}
+
+json::Value certificate_json(ByteView der) {
+  json::Object out;
+  const crypto::Sha256 fingerprint = crypto::sha256(der);
+  out.set("sha256", encode_hex(fingerprint));
+  if (const auto certificate = x509::parse_certificate(der); certificate.ok()) {
+    out.set("subject", x509::name_text(certificate->subject));
+    out.set("issuer", x509::name_text(certificate->issuer));
+    out.set("serial", encode_hex(certificate->serial));
+    out.set("not_before", format_rfc3339(WallTime(std::chrono::seconds(certificate->not_before))));
+    out.set("not_after", format_rfc3339(WallTime(std::chrono::seconds(certificate->not_after))));
+  }
+  out.set("der", encode_base64(der));
+  return out;
+}
+
+// printable keeps what strangers wrote from reaching the terminal as control characters.
+std::string printable(std::string_view text) {
+  std::string out;
+  for (const char c : text) out += static_cast<unsigned char>(c) >= 0x20 && c != 0x7f ? c : '?';
+  return out;
+}
+
+std::string_view verdict_text(Check::Verdict verdict) {
+  switch (verdict) {
+    case Check::Verdict::kPass: return "pass";
+    case Check::Verdict::kFail: return "FAIL";
+    case Check::Verdict::kSkipped: return "skip";
+  }
+  CASEMATE_CHECK(false);
+}
+
+}  // namespace
+
+std::string document_text(const Document& document) {
+  std::string out;
+  const auto line = [&out](std::string_view name, std::string_view value) { out += fmt::format("{:<13} {}\n", name, printable(value)); };
+  line("module_id", document.module_id);
+  line("digest", "SHA384");
+  line("timestamp", fmt::format("{} ({} ms)", format_rfc3339_millis(document.timestamp), document.timestamp.time_since_epoch().count()));
+  line("debug mode", document.is_debug() ? "yes (PCR0, PCR1 and PCR2 are zero)" : "no");
+  std::string zero;
+  for (const attestation::Pcr& pcr : document.pcrs) {
+    if (all_zero(pcr.value)) {
+      zero += fmt::format("{}{}", zero.empty() ? "" : ", ", pcr.index);
+    } else {
+      line(fmt::format("PCR{}", pcr.index), encode_hex(pcr.value));
+    }
+  }
+  if (!zero.empty()) line("zero PCRs", zero);
+  line("certificate", certificate_line(document.certificate));
+  for (std::size_t i = 0; i < document.cabundle.size(); ++i) line(fmt::format("cabundle[{}]", i), certificate_line(document.cabundle[i]));
+  const crypto::Sha256 root = crypto::sha256(document.cabundle.front());
+  line("root SHA-256", encode_hex(root));
+  line("public_key", optional_line(document.public_key));
+  line("user_data", optional_line(document.user_data));
+  line("nonce", optional_line(document.nonce));
+  return out;
+}
+
+std::string document_json(const Document& document) {
+  json::Object pcrs;
+  for (const attestation::Pcr& pcr : document.pcrs) pcrs.set(std::to_string(pcr.index), encode_hex(pcr.value));
+  json::Array cabundle;
+  for (const Bytes& der : document.cabundle) cabundle.push_back(certificate_json(der));
+  json::Object out;
+  out.set("module_id", document.module_id);
+  out.set("digest", "SHA384");
+  out.set("timestamp", std::int64_t{document.timestamp.time_since_epoch().count()});
+  out.set("time", format_rfc3339_millis(document.timestamp));
+  out.set("debug", document.is_debug());
+  out.set("pcrs", std::move(pcrs));
+  out.set("certificate", certificate_json(document.certificate));
+  out.set("cabundle", std::move(cabundle));
+  out.set("public_key", optional_json(document.public_key));
+  out.set("user_data", optional_json(document.user_data));
+  out.set("nonce", optional_json(document.nonce));
+  return json::encode_pretty(out) + "\n";
+}
+
+std::string report_text(const attestation::Report& report) {
+  std::string out;
+  std::size_t failed = 0;
+  for (const Check& check : report.checks) {
+    if (check.verdict != Check::Verdict::kPass) ++failed;
+    out += fmt::format("{}  {}: {}", verdict_text(check.verdict), check.name, printable(check.found));
+    if (!check.wanted.empty()) out += fmt::format(" (want {})", printable(check.wanted));
+    out += '\n';
+  }
+  if (report.verified) {
+    out += fmt::format("verified: {} checks passed, trusted through {}\n", report.checks.size(), report.verified->anchor());
+  } else {
+    out += fmt::format("NOT verified: {} of {} checks did not pass\n", failed, report.checks.size());
+  }
+  return out;
+}
+
+std::string report_json(const attestation::Report& report) {
+  json::Array checks;
+  for (const Check& check : report.checks) {
+    json::Object entry;
+    entry.set("check", check.name);
+    entry.set("verdict", check.verdict == Check::Verdict::kFail ? std::string_view("fail") : verdict_text(check.verdict));
+    entry.set("found", check.found);
+    entry.set("wanted", check.wanted);
+    checks.emplace_back(std::move(entry));
+  }
+  json::Object out;
+  out.set("verified", report.verified.has_value());
+  out.set("anchor", report.verified ? json::Value(report.verified->anchor()) : json::Value());
+  out.set("checks", std::move(checks));
+  return json::encode_pretty(out) + "\n";
+}
+
+}  // namespace casemate::cli
