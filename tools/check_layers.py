@@ -16,7 +16,7 @@ LAYERS = [
     ["cose", "x509", "sigv4", "oci"],
     ["attestation", "nsm", "eif", "iam"],
     ["os", "net", "seccomp", "fabric"],
-    ["pki", "proxy", "runtime", "kms", "sts", "imds"],
+    ["pki", "proxy", "runtime", "kms", "sts", "imds", "image"],
     ["kms/store", "kms/store/memory", "kms/store/sqlite", "kms/api", "runtime/sandbox"],
     ["cli", "cli/casemate", "cli/nitro", "cli/vsock_proxy"],
 ]
