@@ -102,7 +102,7 @@ constexpr std::string_view kMetadata =
 Built build(std::string_view kernel, std::string_view cmdline, std::vector<std::string> ramdisks, const SigningKey* signing = nullptr) {
   SequentialLanes lanes;
   MemorySink sink;
-  Writer writer(&sink, lanes, 0);
+  Writer writer(&sink, lanes, {});
   EXPECT_THAT(writer.add_section(SectionType::kKernel, as_bytes(kernel)), IsOk());
   EXPECT_THAT(writer.add_section(SectionType::kCmdline, as_bytes(cmdline)), IsOk());
   EXPECT_THAT(writer.add_section(SectionType::kMetadata, as_bytes(kMetadata)), IsOk());
@@ -187,7 +187,7 @@ TEST(EifReader, RefusesTruncationInsideASection) {
 TEST(EifReader, ReportsOrderAndCounts) {
   SequentialLanes lanes;
   MemorySink sink;
-  Writer writer(&sink, lanes, 0);
+  Writer writer(&sink, lanes, {});
   for (const auto type : {SectionType::kRamdisk, SectionType::kKernel, SectionType::kKernel, SectionType::kRamdisk, SectionType::kCmdline}) {
     ASSERT_THAT(writer.add_section(type, as_bytes(to_string(type))), IsOk());
   }

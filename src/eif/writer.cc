@@ -14,8 +14,10 @@ constexpr std::size_t kPieceBytes = 1024 * 1024;
 constexpr unsigned kOutputLane = 1;
 }  // namespace
 
-Writer::Writer(ByteSink* out, Lanes& lanes, std::uint16_t flags) : out_(out), lanes_(lanes), measurer_(lanes) {
-  header_.flags = flags;
+Writer::Writer(ByteSink* out, Lanes& lanes, const Header& base) : out_(out), lanes_(lanes), measurer_(lanes), header_(base) {
+  header_.section_count = 0;
+  header_.section_offsets = {};
+  header_.section_sizes = {};
   piece_ = std::make_shared<Bytes>();
 }
 

@@ -17,8 +17,8 @@ namespace casemate::eif {
 // them then.
 class Writer {
  public:
-  // `out` is called from a lane; none to measure only.
-  Writer(ByteSink* out, Lanes& lanes, std::uint16_t flags);
+  // `out` is called from a lane; none to measure only. Of `base`, the tables, the count and the checksum are replaced.
+  Writer(ByteSink* out, Lanes& lanes, const Header& base);
   ~Writer();
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;

@@ -152,7 +152,7 @@ Result<BuildReport> build(Source source, const Blobs& blobs, const BuildOptions&
   metadata.build_tool_version = options.build_tool_version;
   metadata.operating_system = blobs.kernel_name.operating_system;
   metadata.kernel_version = blobs.kernel_name.version;
-  metadata.docker_info = source.inspect;
+  metadata.docker_info = options.reproducible_description ? describe(source.image) : source.inspect;
   metadata.custom = options.custom_metadata;
   const std::string metadata_text = eif::encode_metadata(metadata);
 
@@ -165,7 +165,9 @@ Result<BuildReport> build(Source source, const Blobs& blobs, const BuildOptions&
   const auto kernel = TRY(open_blob(blobs.kernel));
 
   ThreadLanes lanes;
-  eif::Writer writer(output.get(), lanes, flags);
+  eif::Header base;
+  base.flags = flags;
+  eif::Writer writer(output.get(), lanes, base);
   Progress progress(options.progress, kernel->size() + boot.data().size() + application_bytes);
   ProgressSink section(writer, progress);
   TRY(writer.begin_section(eif::SectionType::kKernel, kernel->size()));

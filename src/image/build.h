@@ -48,6 +48,8 @@ struct BuildOptions {
   std::string build_tool_version;
   json::Value custom_metadata;
   HonourConfig honour = HonourConfig::kAws;
+  // Describe the image by what is fixed in it, not by the engine's own words, which change from one to the next.
+  bool reproducible_description = false;
   std::optional<os::Path> output;  // none: measure only
   const eif::SigningKey* signing = nullptr;
   // Called with 0 to 100, each number once.

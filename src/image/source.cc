@@ -56,27 +56,6 @@ Result<void> check_reference(const std::string& name) {
   return {};
 }
 
-// describe makes what `docker inspect` would say of the parts that an image itself fixes.
-json::Value describe(const oci::Image& image) {
-  json::Object out;
-  out.set("Architecture", image.config.architecture);
-  const json::Value* config = image.config.json.find("config");
-  out.set("Config", config == nullptr ? json::Value() : *config);
-  if (const auto* created = image.config.json.string_at("created")) out.set("Created", *created);
-  out.set("Id", image.id);
-  out.set("Os", image.config.os);
-  json::Array tags;
-  for (const std::string& name : image.names) tags.emplace_back(name);
-  out.set("RepoTags", std::move(tags));
-  json::Array layers;
-  for (const std::string& id : image.config.diff_ids) layers.emplace_back(id);
-  json::Object rootfs;
-  rootfs.set("Layers", std::move(layers));
-  rootfs.set("Type", "layers");
-  out.set("RootFS", std::move(rootfs));
-  return out;
-}
-
 // open_archive indexes an archive and says whether it is an OCI layout. A compressed one is stored plain first.
 Result<std::unique_ptr<oci::ArchiveFiles>> open_archive(std::unique_ptr<oci::Blob> blob) {
   const oci::Compression compression = TRY(oci::detect_compression(*blob));
@@ -172,26 +151,29 @@ Result<void> engine_pull(const os::Path& socket, const std::string& name) {
   return not_found("{}: not in the Docker engine, and pulling it failed: {}", name, problem.empty() ? fmt::format("status {}", reply.status) : last_line(problem));
 }
 
-bool has_program(const char* name) {
+// find_program looks a tool up as a shell would.
+std::optional<std::string> find_program(const char* name) {
   const char* path = std::getenv("PATH");
   std::string_view rest = path == nullptr ? "/usr/bin:/bin" : path;
   while (!rest.empty()) {
     const std::size_t colon = std::min(rest.find(':'), rest.size());
+    const os::Path candidate = os::Path(rest.substr(0, colon)) / name;
     std::error_code error;
-    if (std::filesystem::exists(os::Path(rest.substr(0, colon)) / name, error)) return true;
+    if (std::filesystem::is_regular_file(candidate, error)) return candidate.native();
     rest.remove_prefix(std::min(colon + 1, rest.size()));
   }
-  return false;
+  return std::nullopt;
 }
 
 // from_storage copies an image out of the storage that buildah and Podman share; nothing when it is not there.
 Result<std::optional<Source>> from_storage(const std::string& name, const SourceOptions& options) {
-  if (!has_program("buildah")) return std::optional<Source>{};
-  const os::Output known = TRY(os::run({"buildah", "images", "--quiet", "--", name}, minutes(1)));
+  const std::optional<std::string> buildah = find_program("buildah");
+  if (!buildah) return std::optional<Source>{};
+  const os::Output known = TRY(os::run({*buildah, "images", "--quiet", "--", name}, minutes(1)));
   if (known.status != 0 || known.out.empty()) return std::optional<Source>{};
   const TemporaryDirectory directory = TRY(TemporaryDirectory::create());
   const os::Path layout = directory.path() / "image";
-  const os::Output pushed = TRY(os::run({"buildah", "push", "--quiet", "--disable-compression", "--", name, "oci-archive:" + layout.native()}, kPatience));
+  const os::Output pushed = TRY(os::run({*buildah, "push", "--quiet", "--disable-compression", "--", name, "oci-archive:" + layout.native()}, kPatience));
   if (pushed.status != 0) return unavailable("buildah: {}", last_line(pushed.err));
   return std::optional<Source>(TRY(from_archive(TRY(open_blob(layout)), {"", options.architecture}, before_colon(name)).in("buildah")));
 }
@@ -221,6 +203,26 @@ Result<Source> from_name(const std::string& uri, const SourceOptions& options) {
 }
 
 }  // namespace
+
+json::Value describe(const oci::Image& image) {
+  json::Object out;
+  out.set("Architecture", image.config.architecture);
+  const json::Value* config = image.config.json.find("config");
+  out.set("Config", config == nullptr ? json::Value() : *config);
+  if (const auto* created = image.config.json.string_at("created")) out.set("Created", *created);
+  out.set("Id", image.id);
+  out.set("Os", image.config.os);
+  json::Array tags;
+  for (const std::string& name : image.names) tags.emplace_back(name);
+  out.set("RepoTags", std::move(tags));
+  json::Array layers;
+  for (const std::string& id : image.config.diff_ids) layers.emplace_back(id);
+  json::Object rootfs;
+  rootfs.set("Layers", std::move(layers));
+  rootfs.set("Type", "layers");
+  out.set("RootFS", std::move(rootfs));
+  return out;
+}
 
 Result<Source> open_source(const std::string& uri, const SourceOptions& options) {
   const auto scheme = [&uri](std::string_view prefix) { return uri.starts_with(prefix) ? std::optional(uri.substr(prefix.size())) : std::nullopt; };
@@ -255,10 +257,12 @@ Result<void> build_in_directory(const std::string& uri, const os::Path& director
   const std::string name = tagged(uri);
   const std::string folder = std::filesystem::absolute(directory).native();
   std::vector<std::string> command;
-  if (has_program("docker") && engine_answers(options.engine_socket)) {
-    command = {"docker", "--host", "unix://" + options.engine_socket.native(), "build", "--tag", name};
-  } else if (has_program("buildah")) {
-    command = {"buildah", "bud", "--tag", name};
+  const std::optional<std::string> docker = find_program("docker");
+  const std::optional<std::string> buildah = find_program("buildah");
+  if (docker && engine_answers(options.engine_socket)) {
+    command = {*docker, "--host", "unix://" + options.engine_socket.native(), "build", "--tag", name};
+  } else if (buildah) {
+    command = {*buildah, "bud", "--tag", name};
   } else {
     return not_found("no Docker engine answers at {}, and buildah is not installed", options.engine_socket.native());
   }

@@ -2,6 +2,7 @@
 // Where images come from: a container engine, buildah's or Podman's storage, OCI layouts and archives, standard input.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -33,6 +34,9 @@ struct Source {
 //   -                        either archive on standard input
 // Errors: kNotFound (saying where was looked), kUnavailable, kMalformed, kUnsupported, kLimit.
 Result<Source> open_source(const std::string& uri, const SourceOptions& options);
+
+// describe says of an image what `docker inspect` would, as far as the image itself fixes it.
+json::Value describe(const oci::Image& image);
 
 // build_in_directory builds a Dockerfile and gives the image the name `uri`, by the Docker engine where one answers, by
 // buildah otherwise. Errors: kNotFound (folder, or neither tool), kInternal (the build failed: the tool's last words).

@@ -28,8 +28,8 @@ Inode implied_folder() {
   return inode;
 }
 
-// quoted makes an untrusted name fit for one line of an error.
-std::string quoted(std::string_view name) {
+// printable makes an untrusted name fit for one line of an error.
+std::string printable(std::string_view name) {
   constexpr std::size_t kShown = 200;
   std::string out = "\"";
   for (const char c : name.substr(0, kShown)) {
@@ -108,7 +108,7 @@ Result<RootFs::Node*> RootFs::resolve(const std::vector<std::string>& components
       trail.push_back(next);
       continue;
     }
-    if (next->inode->type != FileType::kSymlink) return malformed("parent {} is not a folder", quoted(name));
+    if (next->inode->type != FileType::kSymlink) return malformed("parent {} is not a folder", printable(name));
     if (++symlinks > kMaxSymlinks) return malformed("more than {} symbolic links in the path", kMaxSymlinks);
     std::string_view target = next->inode->target;
     if (target.starts_with('/')) trail.resize(1);
@@ -125,22 +125,22 @@ Result<RootFs::Node*> RootFs::resolve(const std::vector<std::string>& components
 }
 
 Result<std::shared_ptr<Inode>> RootFs::hard_link_target(const std::string& link) {
-  const auto components = TRY(split(link, limits_).in(fmt::format("hard link to {}", quoted(link))));
+  const auto components = TRY(split(link, limits_).in(fmt::format("hard link to {}", printable(link))));
   if (components.empty()) return malformed("hard link to the root");
   // A missing parent must not be made up on the way.
   Node* folder = root_.get();
   for (std::size_t i = 0; i + 1 < components.size(); ++i) {
     const auto found = folder->children.find(components[i]);
-    if (found == folder->children.end()) return malformed("hard link to {}, which does not exist", quoted(link));
+    if (found == folder->children.end()) return malformed("hard link to {}, which does not exist", printable(link));
     if (!found->second->is_directory()) {
-      folder = TRY(resolve(components, components.size() - 1, implied_folder()).in(fmt::format("hard link to {}", quoted(link))));
+      folder = TRY(resolve(components, components.size() - 1, implied_folder()).in(fmt::format("hard link to {}", printable(link))));
       break;
     }
     folder = found->second.get();
   }
   const auto found = folder->children.find(components.back());
-  if (found == folder->children.end()) return malformed("hard link to {}, which does not exist", quoted(link));
-  if (found->second->is_directory()) return malformed("hard link to {}, which is a folder", quoted(link));
+  if (found == folder->children.end()) return malformed("hard link to {}, which does not exist", printable(link));
+  if (found->second->is_directory()) return malformed("hard link to {}, which is a folder", printable(link));
   return found->second->inode;
 }
 
@@ -233,7 +233,7 @@ Result<void> RootFs::apply(TarReader& layer) {
   for (;;) {
     const std::optional<TarEntry> entry = TRY(layer.next());
     if (!entry) return {};
-    if (Result<void> applied = apply_entry(*entry); !applied) return std::move(applied).error().in(quoted(entry->path));
+    if (Result<void> applied = apply_entry(*entry); !applied) return std::move(applied).error().in(printable(entry->path));
   }
 }
 
