@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/nitro/build_commands.h"
 #include "cli/nitro/console.h"
 #include "cli/nitro/describe_enclaves.h"
 #include "cli/nitro/run_enclave.h"
@@ -24,6 +25,7 @@ int nitro_cli(int argc, char** argv) {
   app.set_version_flag("-V,--version", "Nitro CLI " CASEMATE_VERSION " (casemate)");
   app.require_subcommand(1);
   int exit_code = 0;
+  add_build_commands(app, exit_code);
   add_run_enclave(app, exit_code);
   add_describe_enclaves(app, exit_code);
   add_console(app, exit_code);
