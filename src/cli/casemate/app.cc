@@ -5,7 +5,9 @@
 #include <cstdio>
 
 #include "cli/casemate/attest.h"
+#include "cli/casemate/demo.h"
 #include "cli/casemate/pki.h"
+#include "cli/casemate/platform.h"
 
 namespace casemate::cli {
 
@@ -14,6 +16,11 @@ int run_casemate(int argc, char** argv) {
   app.set_version_flag("--version", "casemate 0.1.0");
   app.require_subcommand(1);
   int exit_code = 0;
+  add_up(app, exit_code);
+  add_down(app, exit_code);
+  add_status(app, exit_code);
+  add_env(app, exit_code);
+  add_demo(app, exit_code);
   add_attest(app, exit_code);
   add_pki(app, exit_code);
   try {
