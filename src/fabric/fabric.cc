@@ -144,14 +144,14 @@ std::optional<BoundName> parse_name(std::string_view path) {
     const std::string_view rest = last.substr(dot + 1);
     const auto port = parse_number(rest.substr(0, rest.find('.')));
     if (!cid || !port) return std::nullopt;
-    return BoundName{{*cid, *port}, true};
+    return BoundName{{*cid, *port}, true, true};
   }
   const bool any_cid = folder == ".";
   if (any_cid) folder = split_last(path);
   const auto cid = parse_number(folder);
   const auto port = parse_number(last);
   if (!cid || !port) return std::nullopt;
-  return BoundName{{*cid, *port}, any_cid};
+  return BoundName{{*cid, *port}, any_cid, false};
 }
 
 Result<BoundName> local_name(int socket) {
@@ -176,6 +176,9 @@ Result<Root> Root::open(const std::string& path) {
     return denied("{}: owned or writable by another user, want a private folder", path);
   if (::mkdirat(folder.get(), std::string(kPeerFolder).c_str(), 0700) != 0 && errno != EEXIST)
     return errno_error(path + "/peer");
+  // There is always a parent, whether it listens or not.
+  if (::mkdirat(folder.get(), std::to_string(kParentCid).c_str(), 0700) != 0 && errno != EEXIST)
+    return errno_error(path + "/3");
   return Root(std::move(folder));
 }
 
@@ -295,7 +298,6 @@ void Listener::close() {
 Result<Listener> listen(const std::string& root, std::uint32_t cid, std::uint32_t port, Type type, int backlog,
                         Blocking blocking) {
   Root folder = TRY(Root::open(root));
-  if (cid == kParentCid && !folder.has_cid(cid)) TRY(folder.add_cid(cid));
   UniqueFd socket = TRY(make_socket(type, blocking));
   const Address address{cid, TRY(folder.bind(socket.get(), {cid, port}))};
   Listener listener(std::move(folder), std::move(socket), address);

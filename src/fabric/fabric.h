@@ -30,11 +30,12 @@ struct Address {
   friend bool operator==(const Address&, const Address&) = default;
 };
 
-// BoundName is what a Unix socket's name says: its address, and whether the local half was bound to VMADDR_CID_ANY
-// (always so for a connector that never bound).
+// BoundName is what a Unix socket's name says: its address, and whether it was bound to VMADDR_CID_ANY, or never bound
+// and named by connect, which Linux treats as VMADDR_CID_ANY too.
 struct BoundName {
   Address address;
   bool any_cid = false;
+  bool named_by_connect = false;
 };
 
 // parse_name reads the path that getsockname or getpeername gave. nullopt: not a name of the fabric.
@@ -51,7 +52,7 @@ Result<Address> peer_address(int socket);
 // Root is the opened fabric folder.
 class Root {
  public:
-  // open makes the folder (0700, its parent must exist) where it is missing. Errors: kDenied where another user owns it
+  // open makes the folder (0700, its parent must exist) and the parent context's in it where they are missing. Errors: kDenied where another user owns it
   // or could write in it.
   static Result<Root> open(const std::string& path);
 
@@ -105,8 +106,8 @@ class Listener {
   Address address_;
 };
 
-// listen opens a listener at (cid, port); `root` is the fabric's path. The parent's folder is made where missing, a
-// guest's is its backend's. Errors: as Root::bind, in particular kConflict `vsock 3:8000: address in use`.
+// listen opens a listener at (cid, port); `root` is the fabric's path; a guest's folder is made by its backend.
+// Errors: as Root::bind, in particular kConflict `vsock 3:8000: address in use`.
 Result<Listener> listen(const std::string& root, std::uint32_t cid, std::uint32_t port, Type type = Type::kStream,
                         int backlog = 128, Blocking blocking = Blocking::kYes);
 
