@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/sandbox/cgroup.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace casemate::runtime::sandbox {
+namespace {
+
+constexpr std::uint64_t kCpuPeriodMicroseconds = 100'000;  // the kernel's default
+
+// A hierarchy: where it is mounted, and this process's own group in it.
+struct Hierarchy {
+  std::string mount;
+  std::string root;  // what of it the mount shows
+  std::string own;
+  bool version_2 = false;
+
+  // A group's path below the mount; none when it lies outside of what is mounted.
+  std::optional<std::string> folder() const {
+    if (root == "/") return mount + own;
+    if (!own.starts_with(root)) return std::nullopt;
+    return mount + own.substr(root.size());
+  }
+};
+
+bool has_option(std::string_view options, std::string_view name) {
+  while (!options.empty()) {
+    const auto comma = options.find(',');
+    if (options.substr(0, comma) == name) return true;
+    options = comma == std::string_view::npos ? std::string_view() : options.substr(comma + 1);
+  }
+  return false;
+}
+
+std::optional<Hierarchy> find_hierarchy(std::string_view controller) {
+  Hierarchy found;
+  std::ifstream mounts("/proc/self/mountinfo");
+  std::string line;
+  while (std::getline(mounts, line) && found.mount.empty()) {
+    std::istringstream fields(line);
+    std::string skip, root, point, type, source, options;
+    fields >> skip >> skip >> skip >> root >> point;
+    while (fields >> skip && skip != "-") continue;
+    fields >> type >> source >> options;
+    const bool matches = controller.empty() ? type == "cgroup2" : type == "cgroup" && has_option(options, controller);
+    if (matches) found = {point, root, "", controller.empty()};
+  }
+  if (found.mount.empty()) return std::nullopt;
+  std::ifstream groups("/proc/self/cgroup");
+  while (std::getline(groups, line)) {
+    const auto first = line.find(':');
+    const auto second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const bool matches = controller.empty() ? controllers.empty() : has_option(controllers, controller);
+    if (matches) found.own = line.substr(second + 1);
+  }
+  if (found.own.empty()) return std::nullopt;
+  return found;
+}
+
+bool write_value(const std::string& path, const std::string& value) {
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  return file && ::write(file.get(), value.data(), value.size()) == static_cast<ssize_t>(value.size());
+}
+
+bool contains_word(const std::string& path, const std::string& word) {
+  std::ifstream file(path);
+  std::string item;
+  while (file >> item) {
+    if (item == word) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Cgroup& Cgroup::operator=(Cgroup&& other) noexcept {
+  if (this == &other) return *this;
+  remove();
+  folders_ = std::exchange(other.folders_, {});
+  memory_ = std::exchange(other.memory_, false);
+  processes_ = std::exchange(other.processes_, false);
+  return *this;
+}
+
+Cgroup Cgroup::create(const std::string& name, const CgroupLimits& limits, pid_t pid) {
+  Cgroup group;
+  const auto enter = [&](const std::string& folder, auto&& configure) {
+    if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) return false;
+    if (configure() && write_value(folder + "/cgroup.procs", std::to_string(pid))) {
+      group.folders_.push_back(folder);
+      return true;
+    }
+    ::rmdir(folder.c_str());
+    return false;
+  };
+
+  // Version 2 has no processes in inner groups, so the guest's is a sibling of ours.
+  if (const auto unified = find_hierarchy(""); unified && unified->folder()) {
+    std::string parent = *unified->folder();
+    if (unified->own != "/") parent = parent.substr(0, parent.rfind('/'));
+    if (contains_word(parent + "/cgroup.subtree_control", "memory")) {
+      const std::string folder = parent + "/" + name;
+      enter(folder, [&] {
+        group.memory_ = write_value(folder + "/memory.max", std::to_string(limits.memory_bytes));
+        (void)write_value(folder + "/memory.swap.max", "0");
+        group.processes_ = write_value(folder + "/pids.max", std::to_string(limits.processes));
+        (void)write_value(folder + "/cpu.max", fmt::format("{} {}", limits.cpus * kCpuPeriodMicroseconds, kCpuPeriodMicroseconds));
+        return group.memory_;
+      });
+      if (!group.folders_.empty()) return group;
+      group.memory_ = group.processes_ = false;
+    }
+  }
+  const auto limit_by = [&](const char* controller, const char* file, const std::string& value) {
+    const auto hierarchy = find_hierarchy(controller);
+    if (!hierarchy || !hierarchy->folder()) return false;
+    const std::string folder = *hierarchy->folder() + (hierarchy->own == "/" ? "" : "/") + name;
+    return enter(folder, [&] { return write_value(folder + "/" + file, value); });
+  };
+  group.memory_ = limit_by("memory", "memory.limit_in_bytes", std::to_string(limits.memory_bytes));
+  group.processes_ = limit_by("pids", "pids.max", std::to_string(limits.processes));
+  (void)limit_by("cpu", "cpu.cfs_quota_us", std::to_string(limits.cpus * kCpuPeriodMicroseconds));
+  return group;
+}
+
+void Cgroup::remove() {
+  for (const std::string& folder : folders_) {
+    // The last process may be reaped and still be counted for a moment.
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      if (::rmdir(folder.c_str()) == 0 || errno != EBUSY) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
+  folders_.clear();
+}
+
+}  // namespace casemate::runtime::sandbox

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <linux/stat.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "runtime/sandbox/init/steps.h"
+
+namespace casemate::runtime::sandbox {
+namespace {
+
+constexpr unsigned long kPlain = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+Result<void> mount_on(const char* type, const std::string& target, unsigned long flags, const std::string& options = {}) {
+  if (::mount(type, target.c_str(), type, flags, options.c_str()) != 0) return errno_error(fmt::format("mount {} on {}", type, target));
+  return {};
+}
+
+Result<void> bind(const std::string& source, const std::string& target) {
+  if (::mount(source.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0)
+    return errno_error(fmt::format("bind {} on {}", source, target));
+  return {};
+}
+
+Result<void> make_file(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0666));
+  if (!fd) return errno_error(path);
+  return {};
+}
+
+Result<void> make_folder(const std::string& path) {
+  if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) return errno_error(path);
+  return {};
+}
+
+// pivot makes the current folder, a mount point, the root and drops the old one with everything under it.
+Result<void> pivot() {
+  if (::syscall(SYS_pivot_root, ".", ".") != 0) return errno_error("pivot_root");
+  if (::umount2(".", MNT_DETACH) != 0) return errno_error("umount of the old root");
+  if (::chdir("/") != 0) return errno_error("chdir /");
+  return {};
+}
+
+Result<std::uint64_t> mount_of(const std::string& path) {
+  struct statx status{};
+  if (::statx(AT_FDCWD, path.c_str(), 0, STATX_MNT_ID, &status) != 0) return errno_error(path);
+  if ((status.stx_mask & STATX_MNT_ID) == 0) return unsupported("statx: no mount numbers, want Linux 5.14");
+  return status.stx_mnt_id;
+}
+
+// A device file may be bound in a user namespace but not made. /dev/nsm and /dev/vsock are /dev/null by another mount:
+// a character device that anyone can open, told apart by the mount's number.
+Result<Devices> make_devices(const std::string& dev) {
+  TRY(mount_on("tmpfs", dev, MS_NOSUID | MS_NOEXEC, "mode=0755,size=1m,nr_inodes=1024"));
+  for (const char* name : {"null", "zero", "full", "random", "urandom", "tty"}) {
+    TRY(make_file(dev + "/" + name));
+    TRY(bind(fmt::format("/dev/{}", name), dev + "/" + name));
+  }
+  for (const char* name : {"nsm", "vsock"}) {
+    TRY(make_file(dev + "/" + name));
+    TRY(bind("/dev/null", dev + "/" + name));
+  }
+  return Devices{TRY(mount_of(dev + "/nsm")), TRY(mount_of(dev + "/vsock"))};
+}
+
+// Any existing folder serves to mount the new root on: the mount namespace is ours alone.
+Result<std::string> scratch_folder() {
+  struct stat status{};
+  for (const char* path : {"/tmp", "/run", "/mnt", "/var"}) {
+    if (::stat(path, &status) == 0 && S_ISDIR(status.st_mode)) return std::string(path);
+  }
+  return unsupported("no folder to mount the guest's root on, want /tmp");
+}
+
+std::string tmpfs_options(const BootSpec& spec, std::string_view mode) {
+  return fmt::format("mode={},size={},nr_inodes={}", mode, spec.memory_bytes, std::max<std::uint64_t>(spec.memory_bytes / 4096, 65536));
+}
+
+}  // namespace
+
+Result<Devices> enter_initramfs(const BootSpec& spec) {
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno_error("make mounts private");
+  const std::string root = TRY(scratch_folder());
+  TRY(mount_on("tmpfs", root, MS_NOSUID, tmpfs_options(spec, "0755")));
+  TRY(make_folder(root + "/.staging"));
+  for (const char* name : {"/proc", "/sys", "/dev"}) TRY(make_folder(root + "/.staging" + name));
+  // Before the host's own proc goes out of sight: the kernel grants a new one only beside a visible one.
+  if (auto proc = mount_on("proc", root + "/.staging/proc", kPlain); !proc.ok())
+    return unsupported("{} (is /proc restricted here, as in a container? it must be whole)", proc.error().message());
+  if (!mount_on("sysfs", root + "/.staging/sys", kPlain | MS_RDONLY).ok())
+    TRY(mount_on("tmpfs", root + "/.staging/sys", kPlain, "mode=0755,size=64k"));
+  const Devices devices = TRY(make_devices(root + "/.staging/dev"));
+  if (::chdir(root.c_str()) != 0) return errno_error(root);
+  TRY(pivot());
+  return devices;
+}
+
+Result<void> enter_root(const BootSpec& spec) {
+  TRY(bind("/rootfs", "/rootfs"));
+  for (const char* name : {"proc", "sys", "dev"}) {
+    TRY(make_folder(fmt::format("/rootfs/{}", name)));
+    if (::mount(fmt::format("/.staging/{}", name).c_str(), fmt::format("/rootfs/{}", name).c_str(), nullptr, MS_MOVE, nullptr) != 0)
+      return errno_error(fmt::format("move mount of {}", name));
+  }
+  if (::chdir("/rootfs") != 0) return errno_error("/rootfs");
+  TRY(pivot());
+
+  constexpr std::array<std::array<const char*, 2>, 6> kLinks{{{"/proc/self/fd", "/dev/fd"},
+                                                              {"/proc/self/fd/0", "/dev/stdin"},
+                                                              {"/proc/self/fd/1", "/dev/stdout"},
+                                                              {"/proc/self/fd/2", "/dev/stderr"},
+                                                              {"/proc/self/fd/2", "/dev/console"},
+                                                              {"pts/ptmx", "/dev/ptmx"}}};
+  for (const auto& [target, link] : kLinks) {
+    if (::symlink(target, link) != 0 && errno != EEXIST) return errno_error(link);
+  }
+  for (const char* folder : {"/run", "/tmp", "/dev/shm", "/dev/pts"}) TRY(make_folder(folder));
+  TRY(mount_on("tmpfs", "/run", MS_NOSUID | MS_NODEV, tmpfs_options(spec, "0755")));
+  TRY(mount_on("tmpfs", "/tmp", MS_NOSUID | MS_NODEV, tmpfs_options(spec, "1777")));
+  TRY(mount_on("tmpfs", "/dev/shm", kPlain, tmpfs_options(spec, "1777")));
+  TRY(mount_on("devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC,
+               spec.many_ids ? "newinstance,ptmxmode=0666,mode=0620,gid=5" : "newinstance,ptmxmode=0666,mode=0620"));
+  // Absent where the host has no cgroup file system; a guest does not miss it.
+  (void)mount_on("tmpfs", "/sys/fs/cgroup", kPlain, "mode=0755,size=64k");
+  for (const char* hidden : {"/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/timer_list", "/proc/sched_debug", "/proc/kmsg",
+                             "/proc/sysrq-trigger", "/proc/latency_stats"}) {
+    if (::access(hidden, F_OK) == 0) TRY(bind("/dev/null", hidden));
+  }
+  return {};
+}
+
+}  // namespace casemate::runtime::sandbox

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/sandbox/launch.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include "runtime/sandbox/id_map.h"
+
+namespace casemate::runtime::sandbox {
+namespace {
+
+// Init's own memory, beside what the guest was given.
+constexpr std::uint64_t kInitBytes = 8 << 20;
+constexpr std::uint64_t kMostOpenFiles = 1 << 20;
+
+// As a kernel with this much memory would bound its threads, roughly.
+std::uint64_t process_limit(std::uint64_t memory_mib) {
+  return std::clamp<std::uint64_t>(memory_mib * 8, 1024, 32768);
+}
+
+Result<std::array<Channel, 2>> make_channel() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return errno_error("socketpair");
+  return std::array<Channel, 2>{Channel(UniqueFd(ends[0])), Channel(UniqueFd(ends[1]))};
+}
+
+// choose_cpus takes as many of the processors that we may use as the guest is to have, another part for another guest.
+std::vector<std::uint32_t> choose_cpus(std::uint32_t count, std::uint32_t slot) {
+  cpu_set_t allowed;
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return {};
+  std::vector<std::uint32_t> all;
+  for (std::uint32_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &allowed)) all.push_back(cpu);
+  }
+  if (count == 0 || count >= all.size()) return all;
+  std::rotate(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(std::size_t{slot} * count % all.size()), all.end());
+  all.resize(count);
+  return all;
+}
+
+Result<BootSpec> make_spec(const GuestImage& image, const GuestSpec& spec, const Bytes& filter, const IdMap& ids) {
+  if (image.ramdisks.size() < 2) return malformed("image: {} ramdisks, want the boot one and the application's", image.ramdisks.size());
+  BootSpec out;
+  out.supervisor = static_cast<std::uint32_t>(::getpid());
+  out.memory_bytes = spec.memory_mib << 20;
+  out.open_files = kMostOpenFiles;
+  out.many_ids = ids.count == kGuestIds;
+  out.cpus = choose_cpus(spec.cpu_count, spec.cid);
+  for (std::size_t i = 1; i < image.ramdisks.size(); ++i) out.ramdisks.push_back({image.ramdisks[i].offset, image.ramdisks[i].size});
+  out.hostname = "(none)";  // a Nitro guest's kernel has no other
+  out.trust_anchors_pem = spec.trust_anchors_pem;
+  out.filter = filter;
+  return out;
+}
+
+Result<void> write_spec(int file, const BootSpec& spec) {
+  const Bytes data = encode_boot_spec(spec);
+  if (::write(file, data.data(), data.size()) != static_cast<ssize_t>(data.size())) return errno_error("boot spec");
+  return {};
+}
+
+// Only what is safe between fork and exec in a process with threads.
+[[noreturn]] void become_init(int program, const std::array<int, 5>& fds) {
+  // Out of the way of the numbers that they are to have.
+  std::array<int, 6> high{};
+  for (std::size_t i = 0; i < fds.size(); ++i) high[i] = ::fcntl(fds[i], F_DUPFD, 64);
+  high[5] = ::fcntl(program, F_DUPFD, 64);
+  for (const int fd : high) {
+    if (fd < 0) ::_exit(126);
+  }
+  for (std::size_t i = 0; i < fds.size(); ++i) {
+    if (::dup2(high[i], kKeeperChannel + static_cast<int>(i)) < 0) ::_exit(126);
+  }
+  if (::dup2(high[5], kFirstForeignFd) < 0 || ::fcntl(kFirstForeignFd, F_SETFD, FD_CLOEXEC) != 0) ::_exit(126);
+  const int null = ::open("/dev/null", O_RDWR);
+  if (null < 0) ::_exit(126);
+  for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);
+  ::syscall(SYS_close_range, kFirstForeignFd + 1, ~0U, 0);
+  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::umask(0022);
+  // Out of the caller's session: a terminal's signals are not for guests, and its process group ends on its own.
+  ::setsid();
+  char name[] = "/init";
+  char* const arguments[] = {name, nullptr};
+  char* const environment[] = {nullptr};
+  ::syscall(SYS_execveat, kFirstForeignFd, "", arguments, environment, AT_EMPTY_PATH);
+  ::_exit(126);
+}
+
+Error failed(const Message& message) {
+  if (message.body.empty()) return internal("guest init: failed without a reason");
+  const auto code = static_cast<ErrorCode>(std::min<std::uint8_t>(message.body[0], static_cast<std::uint8_t>(ErrorCode::kInternal)));
+  return Error(code, std::string(as_text(ByteView(message.body).subspan(1))));
+}
+
+Error hint(Error error) {
+  if (error.code() != ErrorCode::kUnsupported) return error;
+  return Error(ErrorCode::kUnsupported,
+               error.message() +
+                   "; enclaves need user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
+                   "kernel.apparmor_restrict_unprivileged_userns=0) and, in a container, --security-opt seccomp=unconfined "
+                   "and systempaths=unconfined");
+}
+
+Result<Message> expect(const Channel& channel, MessageKind kind, std::size_t body_size) {
+  Message message = TRY(channel.receive());
+  if (message.kind == MessageKind::kFailed) return hint(failed(message));
+  if (message.kind != kind || message.body.size() != body_size)
+    return internal("guest init: message {} of {} bytes, want {}", static_cast<int>(message.kind), message.body.size(), static_cast<int>(kind));
+  return message;
+}
+
+// The keeper reads the spec once it is told to go on, so that it can say what its control group does not limit.
+Result<void> boot(Launched& guest, const GuestSpec& spec, const IdMap& ids, BootSpec boot_spec, int spec_fd) {
+  TRY(expect(guest.keeper_channel, MessageKind::kMapIds, 0));
+  const CgroupLimits limits{boot_spec.memory_bytes + kInitBytes, process_limit(spec.memory_mib), spec.cpu_count};
+  guest.cgroup = Cgroup::create(fmt::format("casemate-{}-{}", ::getpid(), spec.cid), limits, guest.keeper);
+  if (!guest.cgroup.limits_memory()) boot_spec.data_bytes = boot_spec.memory_bytes;
+  if (!guest.cgroup.limits_processes()) boot_spec.processes = limits.processes;
+  TRY(write_spec(spec_fd, boot_spec));
+  TRY(apply_ids(guest.keeper, ids).in("user namespace"));
+  TRY(guest.keeper_channel.send(MessageKind::kGo));
+
+  const Message started = TRY(expect(guest.keeper_channel, MessageKind::kInitStarted, 4));
+  guest.init = static_cast<pid_t>(TRY(ByteReader(started.body).read_u32()));
+  guest.init_handle.reset(static_cast<int>(::syscall(SYS_pidfd_open, guest.init, 0)));
+  if (!guest.init_handle) {
+    // It is over already; it says why.
+    TRY(expect(guest.guest_channel, MessageKind::kHeartbeat, 1));
+    return internal("guest init: gone");
+  }
+  const Message beat = TRY(expect(guest.guest_channel, MessageKind::kHeartbeat, 1));
+  if (beat.body[0] != kHeartbeatByte) return internal("guest init: heartbeat {:#x}, want {:#x}", beat.body[0], kHeartbeatByte);
+  TRY(guest.guest_channel.send(MessageKind::kHeartbeat, Bytes{kHeartbeatByte}));
+
+  Message filter = TRY(expect(guest.guest_channel, MessageKind::kFilter, 1 + 3 * 8));
+  if (filter.fds.size() != 1) return internal("guest init: {} descriptors with its filter, want 1", filter.fds.size());
+  ByteReader body(filter.body);
+  guest.interruptible = TRY(body.read_u8()) != 0 ? seccomp::Interruptible::kYes : seccomp::Interruptible::kNo;
+  guest.network_cookie = TRY(body.read_u64());
+  guest.nsm_mount = TRY(body.read_u64());
+  guest.vsock_mount = TRY(body.read_u64());
+  guest.notifications = std::move(filter.fds[0]);
+  return {};
+}
+
+}  // namespace
+
+Result<Launched> launch(int init_program, const Bytes& filter, const GuestImage& image, const GuestSpec& spec) {
+  const IdMap ids = plan_ids(spec.cid);
+  BootSpec boot_spec = TRY(make_spec(image, spec, filter, ids));
+  auto keeper = TRY(make_channel());
+  auto guest_ends = TRY(make_channel());
+
+  const UniqueFd spec_fd(::memfd_create("boot-spec", MFD_CLOEXEC));
+  if (!spec_fd) return errno_error("memfd_create");
+
+  Launched guest;
+  guest.keeper = ::fork();
+  if (guest.keeper < 0) return errno_error("fork");
+  if (guest.keeper == 0)
+    become_init(init_program, {keeper[1].fd(), guest_ends[1].fd(), image.file.get(), spec.console.get(), spec_fd.get()});
+  keeper[1].close();
+  guest_ends[1].close();
+  guest.keeper_channel = std::move(keeper[0]);
+  guest.guest_channel = std::move(guest_ends[0]);
+  if (auto booted = boot(guest, spec, ids, std::move(boot_spec), spec_fd.get()); !booted.ok()) {
+    stop(guest);
+    return booted.error();
+  }
+  return guest;
+}
+
+void stop(Launched& guest) {
+  if (guest.init_handle) {
+    ::syscall(SYS_pidfd_send_signal, guest.init_handle.get(), SIGKILL, nullptr, 0);
+    pollfd ended{guest.init_handle.get(), POLLIN, 0};
+    while (::poll(&ended, 1, -1) < 0 && errno == EINTR) continue;
+  } else if (guest.keeper > 0) {
+    ::kill(guest.keeper, SIGKILL);
+  }
+  guest.keeper_channel.close();
+  guest.guest_channel.close();
+  if (guest.keeper > 0) {
+    while (::waitpid(guest.keeper, nullptr, 0) < 0 && errno == EINTR) continue;
+  }
+  guest.keeper = -1;
+}
+
+}  // namespace casemate::runtime::sandbox

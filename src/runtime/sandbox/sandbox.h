@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sandbox backend: an enclave without the hardware, in name spaces of this kernel, with AF_VSOCK and /dev/nsm by
+// seccomp notification. It reproduces what a Nitro guest sees; it does not protect the guest from this machine's root.
+#pragma once
+
+#include <memory>
+
+#include "runtime/backend.h"
+
+namespace casemate::runtime::sandbox {
+
+// open_backend makes ready what guests share. Works as root and as a plain user where user namespaces are allowed.
+// Guests are ended by the kernel when the process that started them ends, however it ends. Errors: kUnsupported (this
+// kernel), kInternal.
+Result<std::unique_ptr<Backend>> open_backend();
+
+}  // namespace casemate::runtime::sandbox

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tracee: the thread behind a notification. Its memory and descriptor table are hostile: each value is copied once and
+// only the copy is looked at. What is read counts only if the notification is still valid afterwards.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+
+namespace casemate::runtime::sandbox {
+
+class Tracee {
+ public:
+  explicit Tracee(pid_t tid) : tid_(tid) {}
+
+  // Both move all bytes or fail, as copy_from_user and copy_to_user.
+  bool read(std::uint64_t address, std::span<std::uint8_t> out) const;
+  bool write(std::uint64_t address, ByteView data) const;
+
+  // duplicate gives our own descriptor of the tracee's open file: what is done to it is done to the tracee's, through
+  // every duplicate in every process of the guest.
+  UniqueFd duplicate(int fd) const;
+
+  // has_capability reads the effective set, in the guest's user namespace.
+  bool has_capability(int capability) const;
+  // has_signal_to_handle tells whether a signal waits that is neither blocked nor ignored.
+  bool has_signal_to_handle() const;
+
+ private:
+  std::optional<std::uint64_t> status_field(const char* name) const;
+  pid_t tid_;
+};
+
+}  // namespace casemate::runtime::sandbox

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// AF_VSOCK for a guest: the calls that make, name and connect sockets, done on Unix sockets of the fabric. Data moves
+// between the two ends in the kernel; nothing here reads a connection.
+//
+// A socket is known to be ours by its network namespace: it was made by the keeper, or by whoever connected to it, and
+// never in the guest's own. So nothing is kept per socket but options and the error of a failed non-blocking connect,
+// and duplicates, forks and passed descriptors are right by themselves.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "fabric/fabric.h"
+#include "runtime/sandbox/vsock_abi.h"
+#include "seccomp/notify.h"
+
+namespace casemate::runtime::sandbox {
+
+// Recent keeps the values of the most recently added keys: sockets end without our knowledge.
+template <typename Value>
+class Recent {
+ public:
+  explicit Recent(std::size_t limit) : limit_(limit) {}
+  Value& at(std::uint64_t key) {
+    const auto [found, added] = values_.try_emplace(key);
+    if (added) {
+      order_.push_back(key);
+      if (order_.size() > limit_) {
+        values_.erase(order_.front());
+        order_.pop_front();
+      }
+    }
+    return found->second;
+  }
+  Value* find(std::uint64_t key) {
+    const auto found = values_.find(key);
+    return found == values_.end() ? nullptr : &found->second;
+  }
+
+ private:
+  std::size_t limit_;
+  std::map<std::uint64_t, Value> values_;
+  std::deque<std::uint64_t> order_;
+};
+
+class VsockEmulator {
+ public:
+  struct Guest {
+    std::uint32_t cid = 0;
+    std::uint64_t network_cookie = 0;
+    seccomp::Interruptible interruptible = seccomp::Interruptible::kYes;
+  };
+  // SocketSource gives an unbound Unix socket of a type (SOCK_STREAM, SOCK_SEQPACKET) from the keeper's namespace.
+  using SocketSource = std::function<UniqueFd(int type)>;
+
+  static Result<std::unique_ptr<VsockEmulator>> create(const seccomp::Listener& listener, fabric::Root root, Guest guest,
+                                                       SocketSource sockets);
+
+  // handle answers one notified socket call; a blocking accept may be answered later. Never blocks.
+  void handle(const seccomp::Notification& call);
+
+  // Waiting accepts: poll_fd() is readable when one may go on, serve() then lets it. While has_waiting(), tick() must be
+  // called every kTick: it ends what timed out or died, and lets signals through.
+  static constexpr std::chrono::milliseconds kTick{100};
+  int poll_fd() const { return waiting_poll_.get(); }
+  bool has_waiting() const { return !waiting_.empty(); }
+  void serve();
+  void tick();
+
+ private:
+  using TimePoint = std::chrono::steady_clock::time_point;
+  // Outcome of a decision: a value, an errno, the kernel's own business, or to be answered later (or already done).
+  struct Outcome {
+    enum class Kind { kValue, kErrno, kResume, kDone } kind = Kind::kDone;
+    std::int64_t value = 0;
+  };
+  static Outcome value(std::int64_t number) { return {Outcome::Kind::kValue, number}; }
+  static Outcome failure(Errno number) { return {Outcome::Kind::kErrno, number}; }
+  static Outcome result(Errno number) { return number == 0 ? value(0) : failure(number); }
+  static Outcome resume() { return {Outcome::Kind::kResume, 0}; }
+  static Outcome done() { return {}; }
+
+  struct WaitingAccept {
+    seccomp::Notification call;
+    UniqueFd listening;
+    std::uint64_t cookie = 0;
+    AddressSlot slot;
+    int flags = 0;
+    std::optional<TimePoint> deadline;
+  };
+  struct Remembered {
+    pid_t tid = 0;
+    int call = 0;
+    std::array<std::uint64_t, 6> args{};
+    Outcome outcome;
+  };
+
+  VsockEmulator(const seccomp::Listener& listener, fabric::Root root, Guest guest, SocketSource sockets, UniqueFd poll)
+      : listener_(listener), root_(std::move(root)), guest_(guest), sockets_(std::move(sockets)), waiting_poll_(std::move(poll)),
+        connect_errors_(1024), options_(4096) {}
+
+  Outcome decide(const seccomp::Notification& call);
+  Outcome socket(const seccomp::Notification& call);
+  Outcome bind(const seccomp::Notification& call, int fd);
+  Outcome connect(const seccomp::Notification& call, int fd);
+  Outcome accept(const seccomp::Notification& call, UniqueFd fd, int flags);
+  Outcome get_name(const seccomp::Notification& call, int fd);
+  Outcome get_peer(const seccomp::Notification& call, int fd);
+  Outcome get_option(const seccomp::Notification& call, int fd);
+  Outcome set_option(const seccomp::Notification& call, int fd);
+  Outcome shutdown(const seccomp::Notification& call, int fd);
+
+  bool is_ours(int fd) const;
+  Outcome try_accept(const WaitingAccept& accept);
+  UniqueFd take_connection(const WaitingAccept& accept, Errno& error);
+  void wait(WaitingAccept accept);
+  void forget(std::size_t index);
+  void finish(const seccomp::Notification& call, Outcome outcome);
+  std::uint32_t resolve(std::uint32_t cid) const;
+
+  const seccomp::Listener& listener_;
+  fabric::Root root_;
+  Guest guest_;
+  SocketSource sockets_;
+  UniqueFd waiting_poll_;
+  std::vector<WaitingAccept> waiting_;
+  // Connections accepted for a call that was then interrupted, by listening socket.
+  std::map<std::uint64_t, std::deque<UniqueFd>> unclaimed_;
+  // Effects whose answer never arrived: the call, when it is made again, gets that answer (old kernels only).
+  std::vector<Remembered> undelivered_;
+  Recent<Errno> connect_errors_;
+  Recent<VsockOptions> options_;
+  std::size_t bound_names_ = 0;
+};
+
+}  // namespace casemate::runtime::sandbox
