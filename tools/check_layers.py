@@ -18,7 +18,7 @@ LAYERS = [
     ["os", "net", "seccomp", "fabric"],
     ["pki", "proxy", "runtime", "kms", "sts", "imds", "image"],
     ["kms/store", "kms/store/memory", "kms/store/sqlite", "kms/api", "runtime/sandbox"],
-    ["cli", "cli/casemate", "cli/nitro", "cli/vsock_proxy"],
+    ["cli", "cli/casemate", "cli/nitro", "cli/vsock_proxy", "cli/casemated", "cli/zeroing"],
 ]
 # Within a layer, only these pairs.
 SIDEWAYS = {
@@ -28,12 +28,12 @@ SIDEWAYS = {
 }
 # Header prefix -> folders that may include it.
 THIRD_PARTY = {
-    "openssl/": {"crypto", "x509", "net", "cli"},
+    "openssl/": {"crypto", "x509", "net", "cli", "cli/casemated", "cli/zeroing"},
     "nettle/": {"crypto"},
     "boost/": {"net", "json"},
     "archive": {"oci"},
     "seccomp.h": {"seccomp"},
-    "CLI/": {"cli", "cli/casemate", "cli/nitro", "cli/vsock_proxy"},
+    "CLI/": {"cli", "cli/casemate", "cli/nitro", "cli/vsock_proxy", "cli/casemated"},
     "sqlite3.h": {"kms/store/sqlite"},
     "yaml-cpp/": {"proxy", "cli"},
 }

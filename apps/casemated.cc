@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/casemated/app.h"
+#include "cli/zeroing/zeroing_allocator.h"
+
+int main(int argc, char** argv) {
+  casemate::cli::clear_openssl_memory();
+  return casemate::cli::casemated::run_casemated(argc, argv);
+}

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/casemated/app.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <mutex>
+
+#include "cli/casemated/home.h"
+#include "cli/casemated/options.h"
+#include "cli/casemated/tls_identity.h"
+#include "crypto/rng.h"
+#include "imds/service.h"
+#include "json/value.h"
+#include "kms/api/service.h"
+#include "kms/store/sqlite/sqlite_store.h"
+#include "net/http_server.h"
+#include "os/paths.h"
+#include "os/process.h"
+#include "pki/store.h"
+#include "sts/service.h"
+
+namespace casemate::cli::casemated {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::string_view kDefaultAccount = "111122223333";
+constexpr std::string_view kDefaultRegion = "us-east-1";
+constexpr std::string_view kDefaultInstance = "i-0123456789abcdef0";
+constexpr milliseconds kDrainGrace{5'000};
+constexpr seconds kRoleSession{6 * 3600};
+constexpr std::string_view kAdministratorAccess =
+    R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]})";
+
+// Who is who on this platform: flags first, then platform.json, then the defaults.
+Result<os::Platform> load_identity(const Options& options, const os::Paths& paths) {
+  os::Platform platform;
+  auto stored = os::load_platform(paths);
+  if (stored.ok()) {
+    platform = stored.take();
+  } else if (stored.error().code() != ErrorCode::kNotFound) {
+    return stored.error();
+  }
+  if (!options.account.empty()) platform.account = options.account;
+  if (!options.region.empty()) platform.region = options.region;
+  if (platform.account.empty()) platform.account = kDefaultAccount;
+  if (platform.region.empty()) platform.region = kDefaultRegion;
+  if (platform.instance_id.empty()) platform.instance_id = kDefaultInstance;
+  if (platform.role_arn.empty() && !stored.ok()) platform.role_arn = fmt::format("arn:aws:iam::{}:role/casemate-parent", platform.account);
+  return platform;
+}
+
+struct RoleName {
+  std::string account;
+  std::string path;
+  std::string name;
+};
+
+Result<RoleName> parse_role_arn(std::string_view text) {
+  const iam::Arn arn = TRY(iam::parse_arn(text));
+  if (arn.service != "iam" || !arn.resource.starts_with("role/")) return malformed("{}: want the ARN of a role", text);
+  const std::string_view rest = arn.resource.substr(4);  // from the slash on
+  const std::size_t last = rest.rfind('/');
+  return RoleName{std::string(arn.account), std::string(rest.substr(0, last + 1)), std::string(rest.substr(last + 1))};
+}
+
+// The administrator may do all that identity policies can allow; the instance's role has none at all.
+Result<void> fill_directory(sts::Directory& directory, const os::Platform& platform, AccessKey administrator) {
+  sts::User admin;
+  admin.account = platform.account;
+  admin.name = "admin";
+  admin.policies = {{"AdministratorAccess", TRY(iam::parse_policy(kAdministratorAccess, iam::PolicyType::kIdentity))}};
+  admin.access_key_id = std::move(administrator.id);
+  admin.secret_access_key = std::move(administrator.secret);
+  TRY(directory.add_user(std::move(admin)));
+  if (platform.role_arn.empty()) return {};
+  RoleName name = TRY(parse_role_arn(platform.role_arn).in("role of the instance"));
+  sts::Role role;
+  role.account = std::move(name.account);
+  role.path = std::move(name.path);
+  role.name = std::move(name.name);
+  role.trust = TRY(iam::parse_policy(
+      R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]})",
+      iam::PolicyType::kTrust));
+  return directory.add_role(std::move(role));
+}
+
+Result<attestation::TrustAnchors> load_trust(const Options& options, const os::Paths& paths, const os::Platform& platform, WallTime now, Rng& rng) {
+  attestation::TrustAnchors anchors;
+  for (const std::string& name : options.trust) {
+    if (name == "local") {
+      const auto made = pki::init(paths.pki(), {platform.region, platform.instance_id}, now, rng);
+      if (!made.ok() && made.error().code() != ErrorCode::kConflict) return made.error();
+      TRY(anchors.add_pem("local", TRY(pki::root_pem(paths.pki()))).in("--trust local"));
+    } else if (name.find('/') != std::string::npos) {
+      TRY(anchors.add_pem(name, TRY(os::read_file(name, 64 * 1024))).in(name));
+    } else {
+      TRY(anchors.add_builtin(name).in("--trust"));
+    }
+  }
+  return anchors;
+}
+
+// RoleSessions keeps the instance's credentials and makes new ones when half of their life is over.
+class RoleSessions {
+ public:
+  RoleSessions(const sts::Directory& directory, const os::Platform& platform, const Clock& clock, Rng& rng)
+      : directory_(directory), platform_(platform), clock_(clock), rng_(rng) {}
+
+  Result<imds::RoleCredentials> credentials() {
+    const std::lock_guard lock(mutex_);
+    const WallTime now = clock_.now();
+    if (!current_ || now >= current_->issued + kRoleSession / 2 || now < current_->issued) {
+      const sts::Role* role = directory_.find_role(platform_.role_arn);
+      if (role == nullptr) return not_found("role {}", platform_.role_arn);
+      current_ = directory_.issue(*role, platform_.instance_id, {}, kRoleSession, now, rng_);
+    }
+    return imds::RoleCredentials{current_->access_key_id, std::string(as_text(current_->secret_access_key.expose())),
+                                 current_->session_token, current_->issued, current_->expires};
+  }
+
+ private:
+  const sts::Directory& directory_;
+  const os::Platform& platform_;
+  const Clock& clock_;
+  Rng& rng_;
+  std::mutex mutex_;
+  std::optional<sts::SessionCredentials> current_;
+};
+
+// RunFiles tell others that and where we serve, for as long as we do.
+class RunFiles {
+ public:
+  static Result<std::unique_ptr<RunFiles>> write(const os::Paths& paths, const json::Object& endpoints) {
+    std::unique_ptr<RunFiles> files(new RunFiles(paths));
+    TRY(os::write_pid_file(paths.casemated_pid(), TRY(os::identify(::getpid()))));
+    TRY(os::write_file(paths.endpoints(), as_bytes(json::encode_pretty(endpoints) + "\n"), 0600));
+    return files;
+  }
+  ~RunFiles() {
+    for (const os::Path& path : {paths_.endpoints(), paths_.casemated_pid()}) {
+      if (const auto removed = os::remove(path); !removed.ok()) continue;
+    }
+  }
+
+ private:
+  explicit RunFiles(const os::Paths& paths) : paths_(paths) {}
+  const os::Paths paths_;
+};
+
+// Cloud is everything that serves, in the order in which it must be made and unmade.
+class Cloud {
+ public:
+  static Result<std::unique_ptr<Cloud>> create(const Options& options, const os::Paths& paths, const Clock& clock, Rng& rng, Log log) {
+    auto root = TRY(load_root_key(paths.home, rng));
+    auto store = TRY(kms::store::sqlite::open_sqlite_store(paths.home / "kms.db", root.check_value()));
+    auto audit = TRY(kms::api::AuditLog::open(paths.audit()));
+    std::unique_ptr<Cloud> cloud(new Cloud(options, TRY(load_identity(options, paths)), clock, rng, std::move(log), std::move(root), std::move(store), std::move(audit)));
+    TRY(fill_directory(cloud->directory_, cloud->platform_, TRY(load_administrator(paths, rng))));
+    kms::api::ServiceOptions kms_options;
+    kms_options.regions = {cloud->platform_.region};
+    kms_options.trust = TRY(load_trust(options, paths, cloud->platform_, clock.now(), rng));
+    kms_options.document_age = seconds{options.document_age_seconds};
+    kms_options.principal_exists = [directory = &cloud->directory_](const iam::PrincipalName& name) { return directory->exists(name); };
+    cloud->log_.info("trust", {{"roots", kms_options.trust.names()}});
+    if (kms_options.trust.names().find("local") != std::string::npos) {
+      cloud->log_.warn("trust.local", {{"note", "documents of local enclaves are accepted: their root is for development and protects nothing"}});
+    }
+    cloud->kms_.emplace(kms::api::ServiceParts{cloud->keyring_, cloud->directory_, *cloud->audit_, clock, rng, cloud->log_}, std::move(kms_options));
+    std::vector<std::string> sts_regions{cloud->platform_.region};
+    // The global endpoint signs for us-east-1.
+    if (sts_regions.front() != "us-east-1") sts_regions.emplace_back("us-east-1");
+    cloud->sts_.emplace(cloud->directory_, [audit = cloud->audit_.get()](json::Object event) { return audit->append(std::move(event)); },
+                        clock, rng, cloud->log_, sts::ServiceOptions{std::move(sts_regions)});
+    imds::Instance instance;
+    instance.account = cloud->platform_.account;
+    instance.region = cloud->platform_.region;
+    instance.instance_id = cloud->platform_.instance_id;
+    instance.pending_time = clock.now();
+    if (!cloud->platform_.role_arn.empty()) instance.role_name = TRY(parse_role_arn(cloud->platform_.role_arn)).name;
+    cloud->imds_.emplace(std::move(instance), [sessions = &cloud->sessions_] { return sessions->credentials(); }, clock, rng);
+    return cloud;
+  }
+
+  const os::Platform& platform() const { return platform_; }
+
+  // Nothing of a request is trusted here: each service verifies that it was signed for it.
+  http::Response handle_https(const http::Request& request) {
+    if (request.path() == "/healthz" && request.method == "GET") return plain(200, "ok\n");
+    const bool kms = kms::api::Service::is_target(request) || sigv4::scoped_service(request) == "kms" || !options_.serve_sts;
+    if (kms && options_.serve_kms) return kms_->handle(request);
+    if (!kms && options_.serve_sts) return sts_->handle(request);
+    return plain(404, "not served here\n");
+  }
+  http::Response handle_imds(const http::Request& request) { return imds_->handle(request); }
+
+  void delete_due_keys() {
+    const auto deleted = keyring_.delete_due();
+    if (!deleted.ok()) log_.error("kms.deletion-failed", {{"error", deleted.error().message()}});
+    if (deleted.ok() && *deleted != 0) log_.info("kms.deleted", {{"keys", std::to_string(*deleted)}});
+  }
+
+ private:
+  Cloud(const Options& options, os::Platform platform, const Clock& clock, Rng& rng, Log log, kms::RootKey root,
+        std::unique_ptr<kms::Store> store, std::unique_ptr<kms::api::AuditLog> audit)
+      : options_(options),
+        platform_(std::move(platform)),
+        log_(std::move(log)),
+        root_(std::move(root)),
+        store_(std::move(store)),
+        audit_(std::move(audit)),
+        keyring_(*store_, root_, clock, rng),
+        directory_(sts::TokenSealer(root_.derive("session tokens"))),
+        sessions_(directory_, platform_, clock, rng) {}
+
+  static http::Response plain(unsigned status, std::string_view text) {
+    http::Response response;
+    response.status = status;
+    response.headers.add("Content-Type", "text/plain");
+    response.body = text;
+    return response;
+  }
+
+  const Options options_;
+  const os::Platform platform_;
+  const Log log_;
+  const kms::RootKey root_;
+  std::unique_ptr<kms::Store> store_;
+  std::unique_ptr<kms::api::AuditLog> audit_;
+  kms::Keyring keyring_;
+  sts::Directory directory_;
+  RoleSessions sessions_;
+  std::optional<kms::api::Service> kms_;
+  std::optional<sts::Service> sts_;
+  std::optional<imds::Service> imds_;
+};
+
+std::string url(std::string_view scheme, const net::BoundAddress& bound) {
+  const bool v6 = bound.address.find(':') != std::string::npos;
+  return fmt::format("{}://{}{}{}:{}", scheme, v6 ? "[" : "", bound.address, v6 ? "]" : "", bound.port);
+}
+
+Result<json::Object> open_listeners(const Options& options, Cloud& cloud, net::Server& server, net::Pool& pool, net::TlsIdentity identity) {
+  json::Object endpoints;
+  if (options.serve_kms || options.serve_sts) {
+    net::ListenerOptions listener;
+    listener.address = options.listen.host;
+    listener.port = options.listen.port;
+    listener.tls = std::move(identity);
+    const auto bound = TRY(server.listen(std::move(listener), net::on_pool(pool, [&cloud](const http::Request& request) { return cloud.handle_https(request); })).in("--listen"));
+    // The certificate has the name; an address of another interface is its own name.
+    const bool loopback = bound.address == "127.0.0.1" || bound.address == "::1";
+    endpoints.set("kms", loopback ? fmt::format("https://localhost:{}", bound.port) : url("https", bound));
+  }
+  if (options.serve_imds) {
+    net::ListenerOptions listener;
+    listener.address = options.imds.host;
+    listener.port = options.imds.port;
+    const auto bound = TRY(server.listen(std::move(listener), net::Handler([&cloud](const http::Request& request) { return cloud.handle_imds(request); })).in("--imds"));
+    endpoints.set("imds", url("http", bound));
+  }
+  return endpoints;
+}
+
+Result<void> serve(const Options& options) {
+  const SystemClock clock;
+  crypto::SystemRng rng;
+  const Log log(clock, options.log_level, stderr_sink());
+  os::Paths paths = TRY(os::paths_from_environment());
+  if (!options.home.empty()) paths.home = std::filesystem::absolute(options.home);
+  if (!options.run_dir.empty()) paths.run = std::filesystem::absolute(options.run_dir);
+  TRY(os::make_private_directories(paths.home));
+  TRY(os::make_private_directories(paths.run));
+  const auto lock = os::FileLock::acquire(paths.home / "casemated.lock", milliseconds{0});
+  if (!lock.ok()) return unavailable("{}: in use by another casemated", paths.home.native());
+
+  const auto loop = TRY(net::Loop::create());
+  const auto cloud = TRY(Cloud::create(options, paths, clock, rng, log));
+  const std::vector<std::string> names = server_names(cloud->platform().region);
+  net::ServerOptions limits;
+  limits.body_bytes = 1024 * 1024;
+  limits.clock = &clock;
+  const auto server = TRY(net::Server::create(*loop, limits, log));
+  bool draining = false;
+  TRY(loop->on_signals({SIGTERM, SIGINT}, [&](int) {
+    if (draining) return;
+    draining = true;
+    log.info("draining");
+    server->drain(kDrainGrace, [&] { loop->stop(); });
+  }));
+  // Threads begin after the signals are theirs no more.
+  net::Pool pool("kms", options.threads);
+  const json::Object endpoints = TRY(open_listeners(options, *cloud, *server, pool, TRY(load_tls_identity(paths.home / "ca", names, clock.now()))));
+  const auto run_files = TRY(RunFiles::write(paths, endpoints));
+
+  const net::Timer deletion = loop->every(seconds{60}, [&] {
+    if (!pool.submit([&] { cloud->delete_due_keys(); })) log.warn("kms.deletion-late");
+  });
+  const net::Timer renewal = loop->every(hours{12}, [&] {
+    const auto identity = load_tls_identity(paths.home / "ca", names, clock.now());
+    const auto replaced = identity.ok() ? server->replace_identity(*identity) : Result<void>(identity.error());
+    if (!replaced.ok()) log.error("tls.renewal-failed", {{"error", replaced.error().message()}});
+  });
+  const json::Value shown(endpoints);
+  log.info("serving", {{"endpoints", json::encode(shown)}, {"account", cloud->platform().account}, {"region", cloud->platform().region}});
+  loop->run();
+  log.info("stopped");
+  return {};
+}
+
+}  // namespace
+
+int run_casemated(int argc, char** argv) {
+  const auto parsed = parse_options(argc, argv);
+  if (const auto* exit = std::get_if<Exit>(&parsed)) {
+    std::fputs(exit->out.c_str(), stdout);
+    std::fputs(exit->err.c_str(), stderr);
+    return exit->status;
+  }
+  os::harden_process();
+  const auto served = serve(std::get<Options>(parsed));
+  if (served.ok()) return 0;
+  std::fprintf(stderr, "casemated: %s\n", served.error().message().c_str());
+  return 1;
+}
+
+}  // namespace casemate::cli::casemated

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What casemated keeps in its home: the root key and the administrator's access key, made at the first start.
+#pragma once
+
+#include "base/clock.h"
+#include "kms/root_key.h"
+#include "os/paths.h"
+
+namespace casemate::cli::casemated {
+
+// load_root_key reads root.key (64 hexadecimal digits, mode 0600) or makes it. Errors: kNotFound when a database exists
+// but its key does not: a new key could never open it.
+Result<kms::RootKey> load_root_key(const os::Path& home, Rng& rng);
+
+struct AccessKey {
+  std::string id;
+  Secret secret;
+};
+
+// load_administrator reads the section [admin] of the credentials file, in the form of AWS's shared credentials, or
+// makes the file. Errors: kMalformed, kDenied.
+Result<AccessKey> load_administrator(const os::Paths& paths, Rng& rng);
+
+}  // namespace casemate::cli::casemated
