@@ -165,6 +165,7 @@ void add_aligned(Lines& lines, const std::vector<std::string>& expected, const s
   const std::size_t width = std::max(a.size(), b.size());
   for (std::size_t i = 0; i < width; ++i) marks += i < a.size() && i < b.size() && a[i] == b[i] ? ' ' : '^';
   marks.erase(marks.find_last_not_of(' ') + 1);
+  if (marks.empty() && a.size() == b.size()) return;
   if (!marks.empty()) lines.push_back("             " + marks);
   const std::size_t differing = differing_digits(a, b);
   std::string note = fmt::format("  {} of {} digits {}", differing, width, differing == 1 ? "differs" : "differ");

@@ -6,8 +6,10 @@
 
 #include "cli/casemate/attest.h"
 #include "cli/casemate/demo.h"
+#include "cli/casemate/explain.h"
 #include "cli/casemate/pki.h"
 #include "cli/casemate/platform.h"
+#include "cli/casemate/policy.h"
 
 namespace casemate::cli {
 
@@ -23,6 +25,8 @@ int run_casemate(int argc, char** argv) {
   add_demo(app, exit_code);
   add_attest(app, exit_code);
   add_pki(app, exit_code);
+  add_policy(app, exit_code);
+  add_explain(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
