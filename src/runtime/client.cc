@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/client.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -154,9 +155,13 @@ Result<std::variant<Started, StartFailure>> start_enclave(const os::Path& progra
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return errno_error("socketpair");
   Connection ours{UniqueFd(ends[0])};
   UniqueFd theirs(ends[1]);
+  // Whoever reads nitro-cli's output to its end must not wait for the enclave's.
+  const UniqueFd nothing = TRY(os::open("/dev/null", O_RDWR));
   const Result<os::ProcessId> spawned = os::spawn({.arguments = {program.native(), "--control-fd", std::to_string(theirs.get())},
                                                    .extra_environment = {},
                                                    .new_session = true,
+                                                   .stdout_fd = nothing.get(),
+                                                   .stderr_fd = nothing.get(),
                                                    .keep_fds = {theirs.get()}});
   if (!spawned) return spawned.error();
   theirs.reset();
