@@ -18,7 +18,7 @@ LAYERS = [
     ["os", "net", "seccomp", "fabric"],
     ["pki", "proxy", "runtime", "kms", "sts", "imds", "image"],
     ["kms/store", "kms/store/memory", "kms/store/sqlite", "kms/api", "runtime/sandbox"],
-    ["cli", "cli/casemate", "cli/nitro", "cli/vsock_proxy", "cli/casemated", "cli/zeroing"],
+    ["cli", "cli/casemate", "cli/enclave", "cli/nitro", "cli/vsock_proxy", "cli/casemated", "cli/zeroing"],
 ]
 # Within a layer, only these pairs.
 SIDEWAYS = {

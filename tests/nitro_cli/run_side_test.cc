@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+// nitro-cli run-enclave, describe-enclaves, console, terminate-enclave, logs and wait with the sandbox backend: what is
+// printed, the exit statuses, the documents that the guest gets, and what is left behind.
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "attestation/trust.h"
+#include "attestation/verify.h"
+#include "base/encoding.h"
+#include "base/test_matchers.h"
+#include "cpio/cpio.h"
+#include "eif/crc32.h"
+#include "eif/format.h"
+#include "fabric/fabric.h"
+#include "json/value.h"
+#include "nsm/message.h"
+#include "os/paths.h"
+#include "os/process.h"
+#include "runtime/client.h"
+
+namespace casemate {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+constexpr std::string_view kRole = "arn:aws:iam::111122223333:role/casemate-parent";
+constexpr std::string_view kInstance = "i-0123456789abcdef0";
+
+Bytes ramdisk(const std::vector<std::pair<std::string, std::string>>& lists, std::string_view program) {
+  MemorySink sink;
+  cpio::Writer writer(sink);
+  const auto add = [&writer](std::string name, std::uint32_t mode, std::string_view data = {}) {
+    cpio::Entry entry;
+    entry.name = std::move(name);
+    entry.mode = mode;
+    CASEMATE_CHECK(writer.add(entry, as_bytes(data)).ok());
+  };
+  for (const char* folder : {"rootfs", "rootfs/dev", "rootfs/run", "rootfs/sys", "rootfs/var", "rootfs/proc", "rootfs/tmp"})
+    add(folder, cpio::kDirectory | 0755);
+  add("rootfs/app", cpio::kRegular | 0755, program);
+  for (const auto& [name, text] : lists) add(name, cpio::kRegular | 0644, text);
+  CASEMATE_CHECK(writer.finish().ok());
+  return sink.take();
+}
+
+// An image of the static guest with one argument.
+Bytes image_of(std::string_view argument) {
+  const auto program = os::read_file(CASEMATE_GUEST, 64 * 1024 * 1024);
+  CASEMATE_CHECK(program.ok());
+  const Bytes boot = ramdisk({}, "");
+  const Bytes application = ramdisk({{"cmd", fmt::format("/app\n{}\n", argument)}, {"env", "PATH=/\n"}}, *program);
+  const std::string metadata = R"({"ImageName":"guest","ImageVersion":"1","BuildMetadata":{},"DockerInfo":null,"CustomMetadata":null})";
+  const std::array<std::pair<eif::SectionType, ByteView>, 5> parts = {
+      std::pair{eif::SectionType::kKernel, as_bytes("kernel")}, std::pair{eif::SectionType::kCmdline, as_bytes("reboot=k")},
+      std::pair{eif::SectionType::kMetadata, as_bytes(metadata)}, std::pair{eif::SectionType::kRamdisk, ByteView(boot)},
+      std::pair{eif::SectionType::kRamdisk, ByteView(application)}};
+  eif::Header header;
+#if defined(__aarch64__)
+  header.flags = eif::kFlagArm64;
+#endif
+  header.section_count = parts.size();
+  Bytes body;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    header.section_offsets.at(i) = eif::kHeaderSize + body.size();
+    header.section_sizes.at(i) = parts.at(i).second.size();
+    append(body, eif::encode_section_header({parts.at(i).first, 0, parts.at(i).second.size()}));
+    append(body, parts.at(i).second);
+  }
+  header.crc = eif::crc32(eif::crc32(0, ByteView(eif::encode_header(header)).first(eif::kCrcOffset)), body);
+  Bytes image = eif::encode_header(header);
+  append(image, body);
+  return image;
+}
+
+class RunSide : public ::testing::Test {
+ protected:
+  RunSide() {
+    std::string pattern = "/tmp/casemate-run-side-XXXXXX";
+    root_ = ::mkdtemp(pattern.data());
+    paths_.home = root_ / "home";
+    paths_.run = root_ / "run";
+    ::setenv("CASEMATE_HOME", paths_.home.c_str(), 1);
+    ::setenv("CASEMATE_RUN_DIR", paths_.run.c_str(), 1);
+    ::unsetenv("NITRO_CLI_SOCKETS_PATH");
+    ::unsetenv("NITRO_CLI_LOGS_PATH");
+    ::unsetenv("BACKTRACE");
+    CASEMATE_CHECK(os::make_private_directories(paths_.home).ok());
+    CASEMATE_CHECK(os::save_platform(paths_, {.account = "111122223333", .region = "us-east-1", .role_arn = std::string(kRole),
+                                              .instance_id = std::string(kInstance)})
+                       .ok());
+  }
+  ~RunSide() override {
+    (void)runtime::terminate_all(paths_.run);
+    std::error_code ignored;
+    std::filesystem::remove_all(root_, ignored);
+  }
+
+  os::Path eif(std::string_view argument) {
+    const os::Path path = root_ / fmt::format("{}.eif", argument);
+    CASEMATE_CHECK(os::write_file(path, image_of(argument), 0600).ok());
+    return path;
+  }
+
+  os::Output cli(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), CASEMATE_BIN_DIR "/nitro-cli");
+    auto output = os::run(arguments, std::chrono::seconds(60));
+    CASEMATE_CHECK(output.ok());
+    return output.take();
+  }
+
+  os::Output run(const os::Path& image, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"run-enclave", "--cpu-count", "2", "--memory", "256", "--eif-path", image.native()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return cli(arguments);
+  }
+
+  struct Known {
+    std::string id;
+    std::uint32_t cid = 0;
+    pid_t pid = 0;
+  };
+  Known started(const os::Path& image, std::vector<std::string> more = {}) {
+    const os::Output output = run(image, std::move(more));
+    EXPECT_EQ(output.status, 0) << output.err;
+    const auto value = json::parse(output.out);
+    CASEMATE_CHECK(value.ok());
+    return {*value->string_at("EnclaveID"), static_cast<std::uint32_t>(*value->int_at("EnclaveCID")),
+            static_cast<pid_t>(*value->int_at("ProcessID"))};
+  }
+
+  json::Value described() {
+    const os::Output output = cli({"describe-enclaves"});
+    EXPECT_EQ(output.status, 0) << output.err;
+    return json::parse(output.out).take();
+  }
+
+  Result<UniqueFd> call(std::uint32_t cid, char command) {
+    Error last = internal("unreachable");
+    for (int i = 0; i < 500; ++i) {
+      Result<UniqueFd> fd = fabric::connect(paths_.fabric().native(), fabric::kParentCid, {cid, 5000});
+      if (fd.ok()) {
+        TRY(os::write_all(fd->get(), as_bytes(std::string_view(&command, 1))));
+        return fd;
+      }
+      last = std::move(fd).error();
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return last;
+  }
+
+  attestation::VerifiedDocument document(std::uint32_t cid) {
+    Result<UniqueFd> fd = call(cid, 'a');
+    CASEMATE_CHECK(fd.ok());
+    Bytes response(0x3000);
+    std::size_t size = 0;
+    for (;;) {
+      const auto count = os::read_some(fd->get(), std::span(response).subspan(size));
+      CASEMATE_CHECK(count.ok());
+      if (*count == 0) break;
+      size += *count;
+    }
+    response.resize(size);
+    const auto parsed = nsm::parse_response(response);
+    CASEMATE_CHECK(parsed.ok());
+    const auto* reply = std::get_if<nsm::AttestationResponse>(&*parsed);
+    CASEMATE_CHECK(reply != nullptr);
+    attestation::TrustAnchors anchors;
+    const auto pem = os::read_file(paths_.pki() / "root.pem", 64 * 1024);
+    CASEMATE_CHECK(pem.ok() && anchors.add_pem("local", *pem).ok());
+    attestation::Policy policy = attestation::Policy::at_time(SystemClock().now());
+    policy.allow_debug = attestation::AllowDebug::kYes;
+    auto verified = attestation::verify(reply->document, anchors, policy);
+    if (!verified) ADD_FAILURE() << verified.error().message();
+    return verified.take();
+  }
+
+  std::vector<std::string> left() {
+    std::vector<std::string> names;
+    for (const std::string& name : os::list(paths_.enclaves()).take()) {
+      if (!name.starts_with('.')) names.push_back(name);
+    }
+    for (const std::string& name : os::list(paths_.fabric()).take()) {
+      // The parent's own folder stays.
+      if (name != "peer" && name != "3") names.push_back("vsock/" + name);
+    }
+    return names;
+  }
+
+  os::Path root_;
+  os::Paths paths_;
+};
+
+TEST_F(RunSide, DebugEnclaveFromStartToEnd) {
+  const os::Path image = eif("serve");
+  const os::Output run_output = run(image, {"--debug-mode"});
+  ASSERT_EQ(run_output.status, 0) << run_output.err;
+  EXPECT_EQ(run_output.err,
+            "Start allocating memory...\nStarted enclave with enclave-cid: 16, memory: 256 MiB, cpu-ids: [1, 3]\n");
+  const json::Value shown = json::parse(run_output.out).take();
+  const std::string id = *shown.string_at("EnclaveID");
+  EXPECT_THAT(id, StartsWith(fmt::format("{}-enc", kInstance)));
+  EXPECT_EQ(*shown.string_at("EnclaveName"), "serve");
+
+  const json::Value list = described();
+  ASSERT_EQ(list.array().size(), 1U);
+  const json::Value& only = list.array()[0];
+  EXPECT_EQ(*only.string_at("EnclaveID"), id);
+  EXPECT_EQ(*only.string_at("State"), "RUNNING");
+  EXPECT_EQ(*only.string_at("Flags"), "DEBUG_MODE");
+  EXPECT_NE(*only.find("Measurements")->string_at("PCR0"), std::string(96, '0'));
+
+  const attestation::VerifiedDocument document = this->document(16);
+  EXPECT_TRUE(document.is_debug());
+  EXPECT_FALSE(all_zero(*document.document().find_pcr(3)));
+  EXPECT_FALSE(all_zero(*document.document().find_pcr(4)));
+  EXPECT_THAT(document.document().module_id, StartsWith(fmt::format("{}-enc0", kInstance)));
+
+  const os::Output console = cli({"console", "--enclave-id", id, "--disconnect-timeout", "1"});
+  EXPECT_EQ(console.status, 0) << console.err;
+  EXPECT_THAT(console.out, StartsWith("Connecting to the console for enclave 16...\nSuccessfully connected to the console.\n"));
+  EXPECT_THAT(console.out, HasSubstr("argument 1: serve\n"));
+  EXPECT_THAT(console.out, HasSubstr("listening\n"));
+  EXPECT_THAT(cli({"logs", "--enclave-name", "serve"}).out, HasSubstr("listening\n"));
+
+  const os::Output terminated = cli({"terminate-enclave", "--enclave-id", id});
+  EXPECT_EQ(terminated.status, 0) << terminated.err;
+  EXPECT_EQ(terminated.err, fmt::format("Successfully terminated enclave {}.\n", id));
+  EXPECT_EQ(json::encode(json::parse(terminated.out).take()),
+            fmt::format(R"({{"EnclaveName":"serve","EnclaveID":"{}","Terminated":true}})", id));
+  EXPECT_EQ(cli({"describe-enclaves"}).out, "[]\n");
+  EXPECT_THAT(left(), IsEmpty());
+}
+
+TEST_F(RunSide, ProductionEnclaveAttestsToItsImageAndHasNoConsole) {
+  const Known enclave = started(eif("serve"));
+  const json::Value list = described();
+  ASSERT_EQ(list.array().size(), 1U);
+  EXPECT_EQ(*list.array()[0].string_at("Flags"), "NONE");
+  const attestation::VerifiedDocument document = this->document(enclave.cid);
+  EXPECT_FALSE(document.is_debug());
+  const json::Value* measurements = list.array()[0].find("Measurements");
+  for (const std::uint8_t index : Bytes{0, 1, 2})
+    EXPECT_EQ(encode_hex(*document.document().find_pcr(index)), *measurements->string_at(fmt::format("PCR{}", index)));
+
+  const os::Output console = cli({"console", "--enclave-id", enclave.id});
+  EXPECT_EQ(console.status, 44);
+  EXPECT_THAT(console.err, StartsWith("[ E44 ] Enclave console connection failure: "));
+  EXPECT_THAT(console.out, IsEmpty());
+}
+
+TEST_F(RunSide, TwoEnclavesAreTwo) {
+  const os::Path image = eif("serve");
+  const Known first = started(image);
+  const Known second = started(image, {"--enclave-cid", "77"});
+  EXPECT_EQ(second.cid, 77U);
+  EXPECT_EQ(described().array().size(), 2U);
+  EXPECT_NE(document(first.cid).document().module_id, document(second.cid).document().module_id);
+  const os::Output conflict = run(image, {"--enclave-cid", "77"});
+  EXPECT_EQ(conflict.status, 33);
+  EXPECT_THAT(conflict.err, HasSubstr("CID 77"));
+  EXPECT_EQ(cli({"terminate-enclave", "--enclave-name", "serve_1"}).status, 0);
+  EXPECT_EQ(described().array().size(), 1U);
+  const os::Output all = cli({"terminate-enclave", "--all"});
+  EXPECT_EQ(all.status, 0);
+  EXPECT_THAT(all.err, HasSubstr(first.id));
+  EXPECT_THAT(left(), IsEmpty());
+}
+
+TEST_F(RunSide, WaitAndAttachedConsoleFollowTheApplication) {
+  const Known enclave = started(eif("serve"));
+  std::thread quitter([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    (void)call(enclave.cid, 'q');
+  });
+  EXPECT_EQ(cli({"wait", "--enclave-id", enclave.id}).status, 7);
+  quitter.join();
+  const os::Output attached = run(eif("end"), {"--attach-console"});
+  EXPECT_EQ(attached.status, 0) << attached.err;
+  EXPECT_THAT(attached.out, HasSubstr("Successfully connected to the console.\n"));
+  EXPECT_THAT(attached.out, HasSubstr("argument 1: end\n"));
+  EXPECT_EQ(cli({"describe-enclaves"}).out, "[]\n");
+}
+
+TEST_F(RunSide, FailuresAreOneLineWithTheirNumberAndLeaveNothing) {
+  const os::Path image = eif("serve");
+  const auto expect = [&](const os::Output& output, int status, std::string_view start) {
+    EXPECT_EQ(output.status, status) << output.err;
+    EXPECT_THAT(output.err, HasSubstr(std::string(start)));
+    EXPECT_THAT(output.out, IsEmpty());
+  };
+  expect(run("/nonexistent.eif"), 19, "[ E19 ] File operation failure: /nonexistent.eif: ");
+  const os::Output small = cli({"run-enclave", "--cpu-count", "2", "--memory", "1", "--eif-path", image.native()});
+  expect(small, 26, "[ E26 ] Insufficient memory requested: memory: 1 MiB, want at least ");
+
+  Bytes truncated = image_of("serve");
+  truncated.resize(truncated.size() / 2);
+  ASSERT_THAT(os::write_file(root_ / "half.eif", truncated, 0600), IsOk());
+  expect(run(root_ / "half.eif"), 35, "[ E35 ] EIF file parsing error: ");
+  ASSERT_THAT(os::write_file(root_ / "text.eif", as_bytes("not an image"), 0600), IsOk());
+  expect(run(root_ / "text.eif"), 35, "[ E35 ]");
+
+  expect(run(image, {"--enclave-cid", "3"}), 3, "[ E03 ]");
+  expect(cli({"console", "--enclave-id", "i-1-enc19a65df9f4c82b"}), 11, "[ E11 ] Socket error: enclave i-1-enc19a65df9f4c82b: not running");
+  expect(cli({"terminate-enclave", "--enclave-name", "nobody"}), 58, "[ E58 ]");
+  expect(cli({"run-enclave", "--frobnicate"}), 2, "error: ");
+  expect(cli({"run-enclave", "--cpu-count", "2", "--memory", "64"}), 2, "--eif-path is required");
+  expect(cli({"terminate-enclave"}), 2, "--enclave-id or --enclave-name is required");
+  EXPECT_THAT(left(), IsEmpty());
+}
+
+TEST_F(RunSide, KilledEnclaveProcessLeavesNothingOnceSomebodyAsks) {
+  const Known enclave = started(eif("serve"));
+  const auto guest = runtime::Registry(paths_, {}).entries().take().at(0).guest;
+  ASSERT_EQ(::kill(enclave.pid, SIGKILL), 0);
+  for (int i = 0; i < 500 && os::identify(enclave.pid).ok(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(cli({"describe-enclaves"}).out, "[]\n");
+  EXPECT_FALSE(os::alive(guest));
+  EXPECT_THAT(left(), IsEmpty());
+  const os::Output gone = cli({"terminate-enclave", "--enclave-id", enclave.id});
+  EXPECT_EQ(gone.status, 11);
+}
+
+TEST_F(RunSide, ConfigurationFileStandsForTheFlags) {
+  const std::string config = fmt::format(
+      R"({{"enclave_name":"mine","cpu_count":2,"memory_mib":256,"eif_path":"{}","enclave_cid":40,"debug_mode":true}})",
+      eif("serve").native());
+  ASSERT_THAT(os::write_file(root_ / "config.json", as_bytes(config), 0600), IsOk());
+  const os::Output output = cli({"run-enclave", "--config", (root_ / "config.json").native()});
+  ASSERT_EQ(output.status, 0) << output.err;
+  const json::Value list = described();
+  EXPECT_EQ(*list.array().at(0).string_at("EnclaveName"), "mine");
+  EXPECT_EQ(*list.array().at(0).int_at("EnclaveCID"), 40);
+  EXPECT_EQ(cli({"run-enclave", "--config", "/nonexistent.json"}).status, 19);
+}
+
+}  // namespace
+}  // namespace casemate
