@@ -108,7 +108,8 @@ class InstanceCredentials final : public CredentialsProvider {
 
   Result<std::shared_ptr<const Credentials>> get(std::chrono::milliseconds timeout) override {
     const std::scoped_lock lock(mutex_);
-    const auto now = std::chrono::system_clock::now();
+    // In seconds: nanoseconds, which the clock counts in, end in the year 2262.
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     if (kept_ && now + kRenewBefore < *kept_->expires) return kept_;
     auto fetched = fetch_credentials(options_, std::min(timeout, options_.timeout));
     if (fetched) {
