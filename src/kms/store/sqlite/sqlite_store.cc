@@ -303,8 +303,10 @@ Result<void> configure(Database& database) {
 Result<void> check_integrity(Database& database) {
   Statement row = TRY(database.prepare("PRAGMA quick_check(1)"));
   if (!TRY(row.step())) return malformed("integrity check gave no answer");
-  if (row.text(0) != "ok") return malformed("damaged: {}", row.text(0));
-  return {};
+  std::string verdict = row.text(0);
+  if (verdict == "ok") return {};
+  std::replace(verdict.begin(), verdict.end(), '\n', ' ');
+  return malformed("damaged: {}", verdict);
 }
 
 // inspect reads only. It gives the schema's version: 0 for a database whose creation was cut short.
