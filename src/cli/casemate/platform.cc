@@ -18,6 +18,7 @@
 #include "json/value.h"
 #include "runtime/client.h"
 #include "runtime/registry.h"
+#include "runtime/sandbox/sandbox.h"
 
 namespace casemate::cli {
 namespace {
@@ -221,6 +222,7 @@ Result<void> bring_down(const os::Paths& paths) {
     if (first.ok() && !result.ok()) first = std::move(result);
   };
   if (const auto ended = runtime::terminate_all(paths.run); !ended.ok()) note(ended.error());
+  runtime::sandbox::remove_leftovers();
   for (const auto& proxy : running_proxies(paths)) note(os::end(proxy, kStopPatience));
   if (const auto casemated = running_casemated(paths)) note(os::end(*casemated, kStopPatience));
   std::error_code ignored;

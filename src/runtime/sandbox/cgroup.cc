@@ -2,11 +2,14 @@
 #include "runtime/sandbox/cgroup.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -86,7 +89,41 @@ bool contains_word(const std::string& path, const std::string& word) {
   return false;
 }
 
+constexpr std::string_view kPrefix = "casemate-";
+
+// The folders in which guests' groups are made, with a slash at their end: a sibling of our own group in version 2, which
+// has no processes in inner groups, and a child of it in version 1.
+std::optional<std::string> parent_folder(std::string_view controller) {
+  const auto hierarchy = find_hierarchy(controller);
+  if (!hierarchy || !hierarchy->folder()) return std::nullopt;
+  std::string folder = *hierarchy->folder();
+  if (hierarchy->own == "/") return folder + (folder.ends_with('/') ? "" : "/");
+  return hierarchy->version_2 ? folder.substr(0, folder.rfind('/') + 1) : folder + "/";
+}
+
+bool is_dead(std::string_view name) {
+  pid_t pid = 0;
+  const std::string_view digits = name.substr(kPrefix.size());
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), pid);
+  if (error != std::errc() || pid <= 0 || end == digits.data() + digits.size() || *end != '-') return false;
+  return ::kill(pid, 0) != 0 && errno == ESRCH;
+}
+
 }  // namespace
+
+std::string Cgroup::name_of(std::uint32_t cid) { return fmt::format("{}{}-{}", kPrefix, ::getpid(), cid); }
+
+void Cgroup::sweep() {
+  for (const std::string_view controller : {"", "memory", "pids", "cpu"}) {
+    const auto parent = parent_folder(controller);
+    if (!parent) continue;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(*parent, error)) {
+      const std::string name = entry.path().filename();
+      if (name.starts_with(kPrefix) && is_dead(name)) (void)::rmdir(entry.path().c_str());
+    }
+  }
+}
 
 Cgroup& Cgroup::operator=(Cgroup&& other) noexcept {
   if (this == &other) return *this;
@@ -109,27 +146,22 @@ Cgroup Cgroup::create(const std::string& name, const CgroupLimits& limits, pid_t
     return false;
   };
 
-  // Version 2 has no processes in inner groups, so the guest's is a sibling of ours.
-  if (const auto unified = find_hierarchy(""); unified && unified->folder()) {
-    std::string parent = *unified->folder();
-    if (unified->own != "/") parent = parent.substr(0, parent.rfind('/'));
-    if (contains_word(parent + "/cgroup.subtree_control", "memory")) {
-      const std::string folder = parent + "/" + name;
-      enter(folder, [&] {
-        group.memory_ = write_value(folder + "/memory.max", std::to_string(limits.memory_bytes));
-        (void)write_value(folder + "/memory.swap.max", "0");
-        group.processes_ = write_value(folder + "/pids.max", std::to_string(limits.processes));
-        (void)write_value(folder + "/cpu.max", fmt::format("{} {}", limits.cpus * kCpuPeriodMicroseconds, kCpuPeriodMicroseconds));
-        return group.memory_;
-      });
-      if (!group.folders_.empty()) return group;
-      group.memory_ = group.processes_ = false;
-    }
+  if (const auto parent = parent_folder(""); parent && contains_word(*parent + "cgroup.subtree_control", "memory")) {
+    const std::string folder = *parent + name;
+    enter(folder, [&] {
+      group.memory_ = write_value(folder + "/memory.max", std::to_string(limits.memory_bytes));
+      (void)write_value(folder + "/memory.swap.max", "0");
+      group.processes_ = write_value(folder + "/pids.max", std::to_string(limits.processes));
+      (void)write_value(folder + "/cpu.max", fmt::format("{} {}", limits.cpus * kCpuPeriodMicroseconds, kCpuPeriodMicroseconds));
+      return group.memory_;
+    });
+    if (!group.folders_.empty()) return group;
+    group.memory_ = group.processes_ = false;
   }
   const auto limit_by = [&](const char* controller, const char* file, const std::string& value) {
-    const auto hierarchy = find_hierarchy(controller);
-    if (!hierarchy || !hierarchy->folder()) return false;
-    const std::string folder = *hierarchy->folder() + (hierarchy->own == "/" ? "" : "/") + name;
+    const auto parent = parent_folder(controller);
+    if (!parent) return false;
+    const std::string folder = *parent + name;
     return enter(folder, [&] { return write_value(folder + "/" + file, value); });
   };
   group.memory_ = limit_by("memory", "memory.limit_in_bytes", std::to_string(limits.memory_bytes));

@@ -30,6 +30,11 @@ class Cgroup {
   // from the result, never an error.
   static Cgroup create(const std::string& name, const CgroupLimits& limits, pid_t pid);
 
+  // name_of names the group of a guest of this process; sweep removes the groups so named whose process was killed before
+  // it could.
+  static std::string name_of(std::uint32_t cid);
+  static void sweep();
+
   bool limits_memory() const { return memory_; }
   bool limits_processes() const { return processes_; }
 

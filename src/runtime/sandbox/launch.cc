@@ -130,7 +130,7 @@ Result<Message> expect(const Channel& channel, MessageKind kind, std::size_t bod
 Result<void> boot(Launched& guest, const GuestSpec& spec, const IdMap& ids, BootSpec boot_spec, int spec_fd) {
   TRY(expect(guest.keeper_channel, MessageKind::kMapIds, 0));
   const CgroupLimits limits{boot_spec.memory_bytes + kInitBytes, process_limit(spec.memory_mib), spec.cpu_count};
-  guest.cgroup = Cgroup::create(fmt::format("casemate-{}-{}", ::getpid(), spec.cid), limits, guest.keeper);
+  guest.cgroup = Cgroup::create(Cgroup::name_of(spec.cid), limits, guest.keeper);
   if (!guest.cgroup.limits_memory()) boot_spec.data_bytes = boot_spec.memory_bytes;
   if (!guest.cgroup.limits_processes()) boot_spec.processes = limits.processes;
   TRY(write_spec(spec_fd, boot_spec));

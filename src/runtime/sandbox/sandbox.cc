@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "fabric/fabric.h"
+#include "runtime/sandbox/cgroup.h"
 #include "runtime/sandbox/launch.h"
 #include "runtime/sandbox/nsm_device.h"
 #include "runtime/sandbox/policy.h"
@@ -317,7 +318,10 @@ class SandboxBackend final : public Backend {
 
 }  // namespace
 
+void remove_leftovers() { Cgroup::sweep(); }
+
 Result<std::unique_ptr<Backend>> open_backend() {
+  remove_leftovers();
   const auto program = TRY(guest_filter());
   return std::unique_ptr<Backend>(std::make_unique<SandboxBackend>(TRY(embed_init()), bytes_of_program(program)));
 }

@@ -14,4 +14,7 @@ namespace casemate::runtime::sandbox {
 // kernel), kInternal.
 Result<std::unique_ptr<Backend>> open_backend();
 
+// remove_leftovers removes the control groups that killed enclave processes could not remove; open_backend does so, too.
+void remove_leftovers();
+
 }  // namespace casemate::runtime::sandbox
