@@ -55,8 +55,12 @@ Result<void> run_helper(const char* program, pid_t pid, std::uint32_t first, std
   for (auto& argument : arguments) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
   pid_t child = -1;
-  if (const int error = ::posix_spawnp(&child, program, nullptr, nullptr, pointers.data(), environ); error != 0)
-    return errno_error(program, error);
+  posix_spawn_file_actions_t quiet;
+  ::posix_spawn_file_actions_init(&quiet);
+  ::posix_spawn_file_actions_addopen(&quiet, 2, "/dev/null", O_WRONLY, 0);
+  const int error = ::posix_spawnp(&child, program, &quiet, nullptr, pointers.data(), environ);
+  ::posix_spawn_file_actions_destroy(&quiet);
+  if (error != 0) return errno_error(program, error);
   int status = -1;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
   if (status != 0) return unsupported("{}: refused ids {}..{}; see /etc/subuid and /etc/subgid", program, first, first + count - 1);
@@ -114,15 +118,19 @@ IdMap plan_ids(std::uint32_t slot) {
   return map;
 }
 
-Result<void> apply_ids(pid_t pid, const IdMap& map) {
+Result<IdMap> apply_ids(pid_t pid, const IdMap& map) {
   if (map.means == IdMap::Means::kHelper) {
-    TRY(run_helper("newgidmap", pid, map.first_gid, map.count));
-    return run_helper("newuidmap", pid, map.first_uid, map.count);
+    if (run_helper("newgidmap", pid, map.first_gid, map.count).ok()) {
+      TRY(run_helper("newuidmap", pid, map.first_uid, map.count));
+      return map;
+    }
+    return apply_ids(pid, {IdMap::Means::kSelf, ::geteuid(), ::getegid(), 1});
   }
   // With one id the guest could not use setgroups anyway, and without privilege the kernel demands that it be denied.
   if (map.count == 1) TRY(write_map(pid, "setgroups", "deny"));
   TRY(write_map(pid, "gid_map", fmt::format("0 {} {}\n", map.first_gid, map.count)));
-  return write_map(pid, "uid_map", fmt::format("0 {} {}\n", map.first_uid, map.count));
+  TRY(write_map(pid, "uid_map", fmt::format("0 {} {}\n", map.first_uid, map.count)));
+  return map;
 }
 
 }  // namespace casemate::runtime::sandbox

@@ -29,8 +29,9 @@ inline constexpr std::uint32_t kGuestIds = 65536;
 // plan_ids chooses for this user; `slot` keeps the guests of one root apart.
 IdMap plan_ids(std::uint32_t slot);
 
-// apply_ids gives the user namespace of `pid` its maps. Errors: kUnsupported, kInternal.
-Result<void> apply_ids(pid_t pid, const IdMap& map);
+// apply_ids gives the user namespace of `pid` its maps, and returns which: where newuidmap refuses, the user's own id
+// alone. Errors: kUnsupported, kInternal.
+Result<IdMap> apply_ids(pid_t pid, const IdMap& map);
 
 // find_subordinate reads /etc/subuid's format: the first range of at least kGuestIds that is the user's; 0 for none.
 std::uint32_t find_subordinate(std::string_view file, std::string_view name, std::uint32_t id);

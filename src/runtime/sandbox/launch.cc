@@ -51,13 +51,12 @@ std::vector<std::uint32_t> choose_cpus(std::uint32_t count, std::uint32_t slot) 
   return all;
 }
 
-Result<BootSpec> make_spec(const GuestImage& image, const GuestSpec& spec, const Bytes& filter, const IdMap& ids) {
+Result<BootSpec> make_spec(const GuestImage& image, const GuestSpec& spec, const Bytes& filter) {
   if (image.ramdisks.size() < 2) return malformed("image: {} ramdisks, want the boot one and the application's", image.ramdisks.size());
   BootSpec out;
   out.supervisor = static_cast<std::uint32_t>(::getpid());
   out.memory_bytes = spec.memory_mib << 20;
   out.open_files = kMostOpenFiles;
-  out.many_ids = ids.count == kGuestIds;
   out.cpus = choose_cpus(spec.cpu_count, spec.cid);
   for (std::size_t i = 1; i < image.ramdisks.size(); ++i) out.ramdisks.push_back({image.ramdisks[i].offset, image.ramdisks[i].size});
   out.hostname = "(none)";  // a Nitro guest's kernel has no other
@@ -133,8 +132,8 @@ Result<void> boot(Launched& guest, const GuestSpec& spec, const IdMap& ids, Boot
   guest.cgroup = Cgroup::create(Cgroup::name_of(spec.cid), limits, guest.keeper);
   if (!guest.cgroup.limits_memory()) boot_spec.data_bytes = boot_spec.memory_bytes;
   if (!guest.cgroup.limits_processes()) boot_spec.processes = limits.processes;
+  boot_spec.many_ids = TRY(apply_ids(guest.keeper, ids).in("user namespace")).count == kGuestIds;
   TRY(write_spec(spec_fd, boot_spec));
-  TRY(apply_ids(guest.keeper, ids).in("user namespace"));
   TRY(guest.keeper_channel.send(MessageKind::kGo));
 
   const Message started = TRY(expect(guest.keeper_channel, MessageKind::kInitStarted, 4));
@@ -164,7 +163,7 @@ Result<void> boot(Launched& guest, const GuestSpec& spec, const IdMap& ids, Boot
 
 Result<Launched> launch(int init_program, const Bytes& filter, const GuestImage& image, const GuestSpec& spec) {
   const IdMap ids = plan_ids(spec.cid);
-  BootSpec boot_spec = TRY(make_spec(image, spec, filter, ids));
+  BootSpec boot_spec = TRY(make_spec(image, spec, filter));
   auto keeper = TRY(make_channel());
   auto guest_ends = TRY(make_channel());
 

@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +25,7 @@
 #include "base/test_matchers.h"
 #include "cpio/cpio.h"
 #include "fabric/fabric.h"
+#include "runtime/sandbox/id_map.h"
 #include "runtime/sandbox/sandbox.h"
 
 namespace casemate::runtime::sandbox {
@@ -94,6 +97,8 @@ inline TestImage probe_image(std::vector<std::string> arguments) {
       {"rootfs/etc/", cpio::kDirectory | 0755, "", 0, 0},
       {"rootfs/etc/ssl/certs/ca-certificates.crt", cpio::kRegular | 0644, "IMAGE ANCHOR\n", 0, 0},
   };
+  // Tells the probe that chown and setuid cannot work.
+  if (plan_ids(0).count == 1) image.files.push_back({"rootfs/single-id", cpio::kRegular | 0644, "", 0, 0});
   image.command = {"/probe"};
   image.command.insert(image.command.end(), arguments.begin(), arguments.end());
   image.environment = {"GREETING=hello world", "EMPTY="};
@@ -103,6 +108,14 @@ inline TestImage probe_image(std::vector<std::string> arguments) {
 // SandboxTest has a backend, a fabric and a console, and leaves nothing behind.
 class SandboxTest : public testing::Test {
  protected:
+  void SetUp() override {
+    // Where user namespaces are forbidden nothing here can run; the backend's error says so to a user.
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 ? 0 : 1);
+    int status = -1;
+    if (::waitpid(child, &status, 0) != child || status != 0) GTEST_SKIP() << "user namespaces are not allowed here";
+  }
+
   SandboxTest() {
     std::string pattern = "/tmp/sandbox-test-XXXXXX";
     EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
