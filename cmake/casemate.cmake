@@ -9,14 +9,15 @@ target_compile_options(casemate_flags INTERFACE
   $<$<BOOL:${CASEMATE_WERROR}>:-Werror>
   -fstack-protector-strong)
 target_compile_definitions(casemate_flags INTERFACE
-  $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>
-  $<$<AND:$<NOT:$<CONFIG:Debug>>,$<NOT:$<BOOL:${CASEMATE_SANITIZE}>>>:_FORTIFY_SOURCE=2>)
+  $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
 target_link_options(casemate_flags INTERFACE -Wl,-z,relro,-z,now)
 if(CASEMATE_FUZZ)
   # Without this in the libraries a fuzzer is blind: it sees no new path in them.
   target_compile_options(casemate_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
-if(CASEMATE_SANITIZE)
+if(NOT CASEMATE_SANITIZE)
+  target_compile_definitions(casemate_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>)
+else()
   target_compile_options(casemate_flags INTERFACE -fsanitize=${CASEMATE_SANITIZE} -fno-sanitize-recover=all
     -fno-omit-frame-pointer)
   # gcc's flow analysis loses track under the sanitizers and warns of what cannot be.
