@@ -72,12 +72,15 @@ Listener::Installed Listener::install_fd(std::uint64_t id, int fd, CloseOnExec c
   return {Delivery::kDelivered, 0};
 }
 
-Result<Installed> install(const Program& program) {
+Result<Installed> install(const Program& program, Interruptible want) {
   const sock_fprog code{static_cast<unsigned short>(program.size()), const_cast<sock_filter*>(program.data())};
   const unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
-  long fd = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &code);
-  if (fd >= 0) return Installed{UniqueFd(static_cast<int>(fd)), Interruptible::kNo};
-  if (errno == EINVAL) fd = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &code);
+  long fd = -1;
+  if (want == Interruptible::kNo) {
+    fd = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &code);
+    if (fd >= 0) return Installed{UniqueFd(static_cast<int>(fd)), Interruptible::kNo};
+  }
+  if (want == Interruptible::kYes || errno == EINVAL) fd = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &code);
   if (fd < 0) {
     if (errno == EINVAL || errno == ENOSYS) return unsupported("seccomp user notification: this kernel lacks it, want Linux 5.14");
     if (errno == EBUSY) return unsupported("seccomp: a filter with a listener is already in place (another sandbox?)");

@@ -67,7 +67,8 @@ struct Installed {
 };
 
 // install puts the filter on this thread and its later children; no_new_privs must be set. The caller must be
-// single-threaded. Errors: kUnsupported, kInternal.
-Result<Installed> install(const Program& program);
+// single-threaded. Calls are not interruptible where the kernel can do that and `want` is kNo. Errors: kUnsupported,
+// kInternal.
+Result<Installed> install(const Program& program, Interruptible want = Interruptible::kNo);
 
 }  // namespace casemate::seccomp

@@ -614,6 +614,23 @@ static int signals(void) {
   return 0;
 }
 
+// Each request is made once, whatever signals come while it is answered: an NSM's state must not change twice.
+static int nsm_storm(int count) {
+  handle_with(SA_RESTART);
+  int fd = open("/dev/nsm", O_RDWR);
+  CHECK(fd >= 0);
+  pthread_t self = pthread_self(), thread;
+  CHECK(pthread_create(&thread, NULL, storm, &self) == 0);
+  for (int i = 0; i < count; ++i) {
+    char response[64];
+    struct nsm_raw raw = {(uintptr_t)&i, sizeof i, (uintptr_t)response, sizeof response};
+    CHECK(ioctl(fd, kNsmRaw, &raw) == 0);
+    CHECK(raw.response_length == 5 + sizeof i && memcmp(response + 5, &i, sizeof i) == 0);
+  }
+  pthread_join(thread, NULL);
+  return 0;
+}
+
 static int inherited(int fd) {
   return int_option(fd, SO_DOMAIN) == AF_VSOCK && name_of(fd, getsockname).svm_port == 6300 ? 0 : 1;
 }
@@ -836,6 +853,7 @@ int main(int argc, char **argv) {
   if (strcmp(scenario, "vsock") == 0) return vsock(argv[0]);
   if (strcmp(scenario, "many") == 0) return test_many((int)number), 0;
   if (strcmp(scenario, "signals") == 0) return signals();
+  if (strcmp(scenario, "nsm-storm") == 0) return nsm_storm((int)number);
   if (strcmp(scenario, "inherited") == 0) return inherited((int)number);
   if (strcmp(scenario, "fidelity") == 0) return fidelity();
   if (strcmp(scenario, "escape") == 0) return escape((pid_t)number);

@@ -51,7 +51,7 @@ std::vector<std::uint32_t> choose_cpus(std::uint32_t count, std::uint32_t slot) 
   return all;
 }
 
-Result<BootSpec> make_spec(const GuestImage& image, const GuestSpec& spec, const Bytes& filter) {
+Result<BootSpec> make_spec(const GuestImage& image, const GuestSpec& spec, const Shared& shared) {
   if (image.ramdisks.size() < 2) return malformed("image: {} ramdisks, want the boot one and the application's", image.ramdisks.size());
   BootSpec out;
   out.supervisor = static_cast<std::uint32_t>(::getpid());
@@ -61,7 +61,8 @@ Result<BootSpec> make_spec(const GuestImage& image, const GuestSpec& spec, const
   for (std::size_t i = 1; i < image.ramdisks.size(); ++i) out.ramdisks.push_back({image.ramdisks[i].offset, image.ramdisks[i].size});
   out.hostname = "(none)";  // a Nitro guest's kernel has no other
   out.trust_anchors_pem = spec.trust_anchors_pem;
-  out.filter = filter;
+  out.filter = shared.filter;
+  out.interruptible = shared.interruptible;
   return out;
 }
 
@@ -161,9 +162,9 @@ Result<void> boot(Launched& guest, const GuestSpec& spec, const IdMap& ids, Boot
 
 }  // namespace
 
-Result<Launched> launch(int init_program, const Bytes& filter, const GuestImage& image, const GuestSpec& spec) {
+Result<Launched> launch(const Shared& shared, const GuestImage& image, const GuestSpec& spec) {
   const IdMap ids = plan_ids(spec.cid);
-  BootSpec boot_spec = TRY(make_spec(image, spec, filter));
+  BootSpec boot_spec = TRY(make_spec(image, spec, shared));
   auto keeper = TRY(make_channel());
   auto guest_ends = TRY(make_channel());
 
@@ -174,7 +175,7 @@ Result<Launched> launch(int init_program, const Bytes& filter, const GuestImage&
   guest.keeper = ::fork();
   if (guest.keeper < 0) return errno_error("fork");
   if (guest.keeper == 0)
-    become_init(init_program, {keeper[1].fd(), guest_ends[1].fd(), image.file.get(), spec.console.get(), spec_fd.get()});
+    become_init(shared.init_program.get(), {keeper[1].fd(), guest_ends[1].fd(), image.file.get(), spec.console.get(), spec_fd.get()});
   keeper[1].close();
   guest_ends[1].close();
   guest.keeper_channel = std::move(keeper[0]);

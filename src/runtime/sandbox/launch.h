@@ -31,9 +31,16 @@ struct Launched {
 // embed_init gives a descriptor of the init program, to execute from memory. Errors: kInternal.
 Result<UniqueFd> embed_init();
 
+// Shared is what all guests of a backend have in common.
+struct Shared {
+  UniqueFd init_program;
+  Bytes filter;
+  bool interruptible = false;  // notified calls, as on kernels before 5.19
+};
+
 // launch must be called by the thread that outlives the guest: the kernel kills the guest when that thread ends. Errors:
 // kMalformed (image), kUnsupported (this machine, with a hint), kLimit (memory), kInternal; nothing is left then.
-Result<Launched> launch(int init_program, const Bytes& filter, const GuestImage& image, const GuestSpec& spec);
+Result<Launched> launch(const Shared& shared, const GuestImage& image, const GuestSpec& spec);
 
 // stop kills what is left of a guest and waits for it.
 void stop(Launched& guest);

@@ -212,14 +212,14 @@ class Supervisor {
 
 class SandboxGuest final : public Guest {
  public:
-  static Result<std::unique_ptr<Guest>> start(int init_program, const Bytes& filter, GuestImage image, GuestSpec spec) {
+  static Result<std::unique_ptr<Guest>> start(const Shared& shared, GuestImage image, GuestSpec spec) {
     std::unique_ptr<SandboxGuest> guest(new SandboxGuest(std::move(spec)));
     guest->exit_event_.reset(::eventfd(0, EFD_CLOEXEC));
     if (!guest->exit_event_) return errno_error("eventfd");
     std::promise<Result<void>> started;
     auto outcome = started.get_future();
-    guest->thread_ = std::thread([raw = guest.get(), init_program, &filter, file = std::move(image), result = std::move(started)]() mutable {
-      raw->run(init_program, filter, std::move(file), result);
+    guest->thread_ = std::thread([raw = guest.get(), &shared, file = std::move(image), result = std::move(started)]() mutable {
+      raw->run(shared, std::move(file), result);
     });
     if (auto result = outcome.get(); !result.ok()) return result.error();
     return std::unique_ptr<Guest>(std::move(guest));
@@ -241,19 +241,19 @@ class SandboxGuest final : public Guest {
  private:
   explicit SandboxGuest(GuestSpec spec) : spec_(std::move(spec)) {}
 
-  void run(int init_program, const Bytes& filter, GuestImage image, std::promise<Result<void>>& started) {
+  void run(const Shared& shared, GuestImage image, std::promise<Result<void>>& started) {
     block_signals();
     auto root = fabric::Root::open(spec_.fabric);
     if (!root.ok()) return finish(started, root.error());
     if (auto added = root->add_cid(spec_.cid); !added.ok()) return finish(started, added.error());
-    supervise(init_program, filter, std::move(image), *root, started);
+    supervise(shared, std::move(image), started);
     root->remove_cid(spec_.cid);
     const std::uint64_t one = 1;
     (void)!::write(exit_event_.get(), &one, sizeof one);
   }
 
-  void supervise(int init_program, const Bytes& filter, GuestImage image, const fabric::Root& root, std::promise<Result<void>>& started) {
-    auto launched = launch(init_program, filter, image, spec_);
+  void supervise(const Shared& shared, GuestImage image, std::promise<Result<void>>& started) {
+    auto launched = launch(shared, image, spec_);
     image.file.reset();
     spec_.console.reset();  // the guest's processes hold it; its reader must see its end when they are gone
     if (!launched.ok()) return finish(started, launched.error());
@@ -282,7 +282,6 @@ class SandboxGuest final : public Guest {
       handle_.reset();
     }
     outcome_.set(exit);
-    (void)root;
   }
 
   static void finish(std::promise<Result<void>>& started, Error error) { started.set_value(std::move(error)); }
@@ -305,25 +304,24 @@ class SandboxGuest final : public Guest {
 
 class SandboxBackend final : public Backend {
  public:
-  SandboxBackend(UniqueFd init_program, Bytes filter) : init_program_(std::move(init_program)), filter_(std::move(filter)) {}
+  explicit SandboxBackend(Shared shared) : shared_(std::move(shared)) {}
 
   Result<std::unique_ptr<Guest>> start(GuestImage image, GuestSpec spec) override {
-    return SandboxGuest::start(init_program_.get(), filter_, std::move(image), std::move(spec));
+    return SandboxGuest::start(shared_, std::move(image), std::move(spec));
   }
 
  private:
-  UniqueFd init_program_;
-  Bytes filter_;
+  Shared shared_;
 };
 
 }  // namespace
 
 void remove_leftovers() { Cgroup::sweep(); }
 
-Result<std::unique_ptr<Backend>> open_backend() {
-  remove_leftovers();
+Result<std::unique_ptr<Backend>> open_backend(const Options& options) {
   const auto program = TRY(guest_filter());
-  return std::unique_ptr<Backend>(std::make_unique<SandboxBackend>(TRY(embed_init()), bytes_of_program(program)));
+  Shared shared{TRY(embed_init()), bytes_of_program(program), options.interruptible_calls};
+  return std::unique_ptr<Backend>(std::make_unique<SandboxBackend>(std::move(shared)));
 }
 
 }  // namespace casemate::runtime::sandbox

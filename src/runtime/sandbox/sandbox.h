@@ -12,7 +12,11 @@ namespace casemate::runtime::sandbox {
 // open_backend makes ready what guests share. Works as root and as a plain user where user namespaces are allowed.
 // Guests are ended by the kernel when the process that started them ends, however it ends. Errors: kUnsupported (this
 // kernel), kInternal.
-Result<std::unique_ptr<Backend>> open_backend();
+struct Options {
+  // Lets signals interrupt emulated calls at any point, as they do on kernels before 5.19. For tests.
+  bool interruptible_calls = false;
+};
+Result<std::unique_ptr<Backend>> open_backend(const Options& options = {});
 
 // remove_leftovers removes the control groups that killed enclave processes could not remove; open_backend does so, too.
 void remove_leftovers();

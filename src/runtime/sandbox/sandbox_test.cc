@@ -37,6 +37,31 @@ TEST_F(SandboxTest, RunsTheApplicationAndShowsTheStepsOfItsStart) {
 TEST_F(SandboxTest, NsmBehavesAsItsDriver) { run({"nsm"}); }
 TEST_F(SandboxTest, VsockBehavesAsLinux) { run({"vsock"}); }
 TEST_F(SandboxTest, SignalsInterruptAndRestartCalls) { run({"signals"}); }
+TEST_F(SandboxTest, CallsThatSignalsInterruptAreDoneOnce) {
+  auto backend = open_backend({.interruptible_calls = true});
+  ASSERT_THAT(backend, IsOk());
+  backend_ = backend.take();
+  run({"signals"});
+  run({"vsock"});
+  run({"nsm"});
+
+  std::atomic<int> requests = 0;
+  GuestSpec counted = spec();
+  counted.nsm = [&](ByteView request) {
+    ++requests;
+    std::this_thread::sleep_for(std::chrono::microseconds(300));  // time for a signal
+    Bytes response = to_bytes(as_bytes("pong:"));
+    append(response, request);
+    return response;
+  };
+  auto guest = backend_->start(probe_image({"nsm-storm", "200"}).pack(), std::move(counted));
+  ASSERT_THAT(guest, IsOk());
+  const auto exit = wait(**guest);
+  guest->reset();
+  ASSERT_TRUE(exit.has_value());
+  EXPECT_EQ(exit->status, 0) << console();
+  EXPECT_EQ(requests, 200);
+}
 TEST_F(SandboxTest, TheGuestSeesAnEnclave) { run({"fidelity"}); }
 TEST_F(SandboxTest, TenThousandConnectionsAreOpenAtOnce) { run({"many", "5000"}); }
 

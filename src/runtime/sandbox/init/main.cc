@@ -176,7 +176,7 @@ Result<void> boot(const BootSpec& spec, const Channel& channel) {
   Bytes body;
   {
     const std::uint64_t cookie = TRY(network_cookie());
-    auto installed = TRY(seccomp::install(filter));
+    auto installed = TRY(seccomp::install(filter, spec.interruptible ? seccomp::Interruptible::kYes : seccomp::Interruptible::kNo));
     append_be<1>(body, installed.interruptible == seccomp::Interruptible::kYes ? 1 : 0);
     append_be<8>(body, cookie);
     append_be<8>(body, devices.nsm_mount);
