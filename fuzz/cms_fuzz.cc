@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recipient envelopes: raw input, and edits of a genuine envelope. Every refusal is the same; what opens is no longer than
-// what was read.
+// Recipient envelopes: raw input, and edits of a genuine envelope. Every refusal is the same; what opens is no longer
+// than what was read.
 #include "crypto/cms.h"
 #include "crypto/rng.h"
 #include "fuzz/edits.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For formats that hold a signature or a tag: inputs are edits of a genuine message, three bytes each (position, value),
-// since no mutation of bytes would ever come past the check.
+// For formats that hold a signature or a tag: inputs are edits of a genuine message, three bytes each (position,
+// value), since no mutation of bytes would ever come past the check.
 #pragma once
 
 #include "base/bytes.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests of every operation: the first byte chooses the operation, the rest is the body. A request is read or refused;
-// what the audit log would show of it is JSON again and holds nothing of its blobs.
+// Requests of every operation: the first byte chooses the operation, the rest is the body. A request is read or
+// refused; what the audit log would show of it is JSON again and holds nothing of its blobs.
 #include "kms/api/operations.h"
 #include "kms/identifier.h"
 
@@ -21,7 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const json::Object shown = input->parameters();
   CASEMATE_CHECK(json::parse(json::encode(json::Value(shown))).ok());
-  CASEMATE_CHECK(shown.find("plaintext") == nullptr && shown.find("ciphertextBlob") == nullptr && shown.find("recipient") == nullptr);
+  CASEMATE_CHECK(shown.find("plaintext") == nullptr && shown.find("ciphertextBlob") == nullptr &&
+                 shown.find("recipient") == nullptr);
   if (const std::string* id = input->text("KeyId")) {
     const Realm realm{"111122223333", "us-east-1"};
     auto reference = parse_key_reference(*id, realm, AllowAlias::kYes);

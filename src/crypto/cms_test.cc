@@ -38,7 +38,8 @@ Bytes element(std::uint8_t tag, ByteView content) {
   return out;
 }
 
-// The same envelope with definite lengths and primitive content, as a DER encoder would write it. RSA-2048 and one block.
+// The same envelope with definite lengths and primitive content, as a DER encoder would write it. RSA-2048 and one
+// block.
 Bytes definite_form(ByteView ber) {
   constexpr std::size_t kSetSize = 4 + 0x16b;
   const ByteView recipients = ber.subspan(20, kSetSize);
@@ -65,13 +66,15 @@ TEST(Cms, HasTheSizeAndTheOctetsOfRealServiceAnswers) {
 
 TEST(Cms, OpensWhatItEncodedForAnySize) {
   SystemRng rng;
-  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{15}, std::size_t{16}, std::size_t{17}, std::size_t{4096}, kMaxEnvelopeContent}) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{15}, std::size_t{16}, std::size_t{17},
+                                 std::size_t{4096}, kMaxEnvelopeContent}) {
     const std::string content(size, 'x');
     const auto opened = open_enveloped_data(envelope_of(content), test_key(), rng);
     ASSERT_THAT(opened, IsOk()) << size;
     EXPECT_EQ(as_text(opened->expose()), content);
   }
-  EXPECT_THAT(encode_enveloped_data(test_key().public_key(), Secret::of_size(kMaxEnvelopeContent + 1), rng), IsError(ErrorCode::kLimit));
+  EXPECT_THAT(encode_enveloped_data(test_key().public_key(), Secret::of_size(kMaxEnvelopeContent + 1), rng),
+              IsError(ErrorCode::kLimit));
 }
 
 TEST(Cms, AcceptsDefiniteLengthsAndPrimitiveContent) {
@@ -109,8 +112,9 @@ TEST(Cms, IsOpenedByTheOpensslCommand) {
     const std::string content(size, 'p');
     write("key.der", test_key().pkcs8().expose());
     write("blob", envelope_of(content));
-    const std::string command = "openssl cms -decrypt -inform DER -in " + (root / "blob").string() + " -keyform DER -inkey " +
-                                (root / "key.der").string() + " -out " + (root / "out").string();
+    const std::string command = "openssl cms -decrypt -inform DER -in " + (root / "blob").string() +
+                                " -keyform DER -inkey " + (root / "key.der").string() + " -out " +
+                                (root / "out").string();
     ASSERT_EQ(system(command.c_str()), 0);
     std::string out(std::filesystem::file_size(root / "out"), '\0');
     std::ifstream(root / "out", std::ios::binary).read(out.data(), static_cast<std::streamsize>(out.size()));
@@ -129,7 +133,8 @@ TEST(RsaPublicKey, RefusesOtherKindsSizesAndTrailingBytes) {
   EXPECT_THAT(RsaPublicKey::parse_spki({}), IsError(ErrorCode::kMalformed));
   EXPECT_THAT(RsaPublicKey::parse_spki(Bytes(2000, 0x30)), IsError(ErrorCode::kLimit));
   const Bytes small = RsaPrivateKey::generate(1024)->public_key().spki();
-  EXPECT_THAT(RsaPublicKey::parse_spki(small), IsError(ErrorCode::kLimit, "rsa public key: 1024 bits, want 2048 to 4096"));
+  EXPECT_THAT(RsaPublicKey::parse_spki(small),
+              IsError(ErrorCode::kLimit, "rsa public key: 1024 bits, want 2048 to 4096"));
 }
 
 TEST(RsaPrivateKey, RoundTripsThroughPkcs8AndOaep) {

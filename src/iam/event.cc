@@ -8,12 +8,18 @@ namespace {
 
 std::string_view identity_type(PrincipalType type) {
   switch (type) {
-    case PrincipalType::kRoot: return "Root";
-    case PrincipalType::kUser: return "IAMUser";
-    case PrincipalType::kAssumedRole: return "AssumedRole";
-    case PrincipalType::kFederatedUser: return "FederatedUser";
-    case PrincipalType::kService: return "AWSService";
-    case PrincipalType::kAnonymous: return "Unknown";
+    case PrincipalType::kRoot:
+      return "Root";
+    case PrincipalType::kUser:
+      return "IAMUser";
+    case PrincipalType::kAssumedRole:
+      return "AssumedRole";
+    case PrincipalType::kFederatedUser:
+      return "FederatedUser";
+    case PrincipalType::kService:
+      return "AWSService";
+    case PrincipalType::kAnonymous:
+      return "Unknown";
   }
   return "Unknown";
 }
@@ -27,14 +33,16 @@ json::Object user_identity(const Caller& caller) {
                    {"accessKeyId", caller.access_key_id}};
   if (principal.type == PrincipalType::kUser) out.set("userName", principal.name);
   if (principal.type != PrincipalType::kAssumedRole) return out;
-  json::Object session{{"sessionIssuer", json::Object{{"type", "Role"},
-                                                      {"principalId", principal.user_id.substr(0, principal.user_id.find(':'))},
-                                                      {"arn", principal.identity_arn},
-                                                      {"accountId", principal.account},
-                                                      {"userName", principal.name}}}};
+  json::Object session{
+      {"sessionIssuer", json::Object{{"type", "Role"},
+                                     {"principalId", principal.user_id.substr(0, principal.user_id.find(':'))},
+                                     {"arn", principal.identity_arn},
+                                     {"accountId", principal.account},
+                                     {"userName", principal.name}}}};
   if (caller.token_issue_time) {
-    session.set("attributes", json::Object{{"creationDate", format_rfc3339(*caller.token_issue_time)},
-                                           {"mfaAuthenticated", caller.multi_factor.value_or(false) ? "true" : "false"}});
+    session.set("attributes",
+                json::Object{{"creationDate", format_rfc3339(*caller.token_issue_time)},
+                             {"mfaAuthenticated", caller.multi_factor.value_or(false) ? "true" : "false"}});
   }
   out.set("sessionContext", std::move(session));
   return out;
@@ -52,8 +60,8 @@ std::string printable(std::string_view text) {
 
 }  // namespace
 
-json::Object event_head(const Caller& caller, const http::Request& request, std::string_view source, std::string_view name,
-                        std::string_view region, WallTime now) {
+json::Object event_head(const Caller& caller, const http::Request& request, std::string_view source,
+                        std::string_view name, std::string_view region, WallTime now) {
   const std::string* agent = request.headers.find("user-agent");
   return {{"eventVersion", "1.11"},
           {"userIdentity", user_identity(caller)},

@@ -11,8 +11,9 @@
 
 namespace casemate::iam {
 
-// event_head gives eventVersion, userIdentity, eventTime, eventSource, eventName, awsRegion, sourceIPAddress, userAgent.
-json::Object event_head(const Caller& caller, const http::Request& request, std::string_view source, std::string_view name,
-                        std::string_view region, WallTime now);
+// event_head gives eventVersion, userIdentity, eventTime, eventSource, eventName, awsRegion, sourceIPAddress,
+// userAgent.
+json::Object event_head(const Caller& caller, const http::Request& request, std::string_view source,
+                        std::string_view name, std::string_view region, WallTime now);
 
 }  // namespace casemate::iam

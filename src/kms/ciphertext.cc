@@ -25,8 +25,8 @@ constexpr std::uint8_t kEncryptedDataOid[] = {0x06, 0x09, 0x2a, 0x86, 0x48, 0x86
 constexpr std::uint8_t kVersion0[] = {0x02, 0x01, 0x00};
 constexpr std::uint8_t kDataOid[] = {0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01};
 // AlgorithmIdentifier of AES-256-GCM (RFC 5084, 3.2) up to its nonce, and the tag's length after it.
-constexpr std::uint8_t kAes256Gcm[] = {0x30, 0x1e, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03,
-                                       0x04, 0x01, 0x2e, 0x30, 0x11, 0x04, 0x0c};
+constexpr std::uint8_t kAes256Gcm[] = {0x30, 0x1e, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65,
+                                       0x03, 0x04, 0x01, 0x2e, 0x30, 0x11, 0x04, 0x0c};
 constexpr std::uint8_t kTagLength[] = {0x02, 0x01, 0x10};
 
 void append_element(Bytes& out, std::uint8_t tag, ByteView content) {
@@ -97,9 +97,11 @@ Result<CiphertextBlob> parse_ciphertext(ByteView input) {
   const ByteView data = reader.rest();
   if (length != data.size()) return malformed("ciphertext: {} bytes of data, want {}", data.size(), length);
 
-  // Everything but nonce and sealed content is fixed, so the blob is found by its length and proven by encoding it again.
+  // Everything but nonce and sealed content is fixed, so the blob is found by its length and proven by encoding it
+  // again.
   constexpr std::size_t kLeastTail = kGcmTagSize + kFraming + 1;
-  if (data.size() < 2 || data.size() > kMaxCiphertextBlob) return malformed("ciphertext: {} bytes of data", data.size());
+  if (data.size() < 2 || data.size() > kMaxCiphertextBlob)
+    return malformed("ciphertext: {} bytes of data", data.size());
   const auto is_gcm = std::search(data.begin(), data.end(), std::begin(kAes256Gcm), std::end(kAes256Gcm));
   ByteReader tail(data.subspan(static_cast<std::size_t>(is_gcm - data.begin())));
   TRY(tail.read(sizeof kAes256Gcm));
@@ -128,7 +130,8 @@ Bytes seal_ciphertext(const Secret& key, const MaterialId& material, const Encry
 
   Secret framed = Secret::of_size(kFraming + plaintext.size());
   std::copy(plaintext.expose().begin(), plaintext.expose().end(), framed.expose_mutable().begin() + kFraming);
-  const Bytes sealed = crypto::seal_aes_256_gcm(message_key(key, salt).expose(), nonce, associated_data(out, context), framed.expose());
+  const Bytes sealed =
+      crypto::seal_aes_256_gcm(message_key(key, salt).expose(), nonce, associated_data(out, context), framed.expose());
   const Bytes data = encode_encrypted_data(nonce, sealed);
   append_be<4>(out, data.size());
   append(out, data);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fault: why KMS refuses, in KMS's own vocabulary; Outcome<T>: a value or a Fault. TRY works on both Outcome and Result.
+// Fault: why KMS refuses, in KMS's own vocabulary; Outcome<T>: a value or a Fault. TRY works on both Outcome and
+// Result.
 #pragma once
 
 #include <optional>
@@ -52,8 +53,12 @@ struct [[nodiscard]] Fault {
   static Fault internal(Error error) { return {FaultKind::kInternal, std::nullopt, error.message()}; }
 };
 
-inline Fault fault(FaultKind kind, std::string message) { return {kind, std::move(message), {}}; }
-inline Fault silent_fault(FaultKind kind, std::string detail = {}) { return {kind, std::nullopt, std::move(detail)}; }
+inline Fault fault(FaultKind kind, std::string message) {
+  return {kind, std::move(message), {}};
+}
+inline Fault silent_fault(FaultKind kind, std::string detail = {}) {
+  return {kind, std::nullopt, std::move(detail)};
+}
 
 template <typename T>
 class [[nodiscard]] Outcome {

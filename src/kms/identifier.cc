@@ -25,7 +25,8 @@ bool is_uuid(std::string_view text) {
 }
 
 bool is_alias_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ':' || c == '/' || c == '_' || c == '-';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ':' || c == '/' ||
+         c == '_' || c == '-';
 }
 
 Fault invalid_key_id(std::string_view text) {
@@ -81,7 +82,8 @@ std::string make_uuid(Rng& rng) {
   bytes[6] = static_cast<std::uint8_t>((bytes[6] & 0x0f) | 0x40);
   bytes[8] = static_cast<std::uint8_t>((bytes[8] & 0x3f) | 0x80);
   std::string text = encode_hex(bytes);
-  for (const std::size_t dash : {std::size_t{8}, std::size_t{13}, std::size_t{18}, std::size_t{23}}) text.insert(dash, 1, '-');
+  for (const std::size_t dash : {std::size_t{8}, std::size_t{13}, std::size_t{18}, std::size_t{23}})
+    text.insert(dash, 1, '-');
   return text;
 }
 
@@ -100,7 +102,8 @@ Outcome<KeyReference> parse_key_reference(std::string_view text, const Realm& en
 
 Fault key_not_found(const KeyReference& reference) {
   if (reference.kind == KeyReference::Kind::kAlias) {
-    return fault(FaultKind::kNotFound, fmt::format("Alias {} is not found.", alias_arn(reference.realm, reference.name)));
+    return fault(FaultKind::kNotFound,
+                 fmt::format("Alias {} is not found.", alias_arn(reference.realm, reference.name)));
   }
   return fault(FaultKind::kNotFound, fmt::format("Key '{}' does not exist", key_arn(reference.realm, reference.name)));
 }

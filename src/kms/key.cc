@@ -12,8 +12,9 @@ using std::string_view;
 
 constexpr string_view kUsageNames[] = {"ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT"};
 constexpr string_view kOriginNames[] = {"AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"};
-constexpr string_view kStateNames[] = {"Creating",  "Enabled",       "Disabled",    "PendingDeletion", "PendingReplicaDeletion",
-                                       "PendingImport", "Unavailable", "Updating"};
+constexpr string_view kStateNames[] = {
+    "Creating",      "Enabled",     "Disabled", "PendingDeletion", "PendingReplicaDeletion",
+    "PendingImport", "Unavailable", "Updating"};
 
 constexpr KeyUsage kEncryption[] = {KeyUsage::kEncryptDecrypt};
 constexpr KeyUsage kSigning[] = {KeyUsage::kSignVerify};
@@ -25,8 +26,9 @@ constexpr KeyUsage kAnyOfSm2[] = {KeyUsage::kEncryptDecrypt, KeyUsage::kSignVeri
 constexpr string_view kSymmetric[] = {"SYMMETRIC_DEFAULT"};
 constexpr string_view kOaep[] = {"RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"};
 constexpr string_view kSm2Encryption[] = {"SM2PKE"};
-constexpr string_view kRsaSigning[] = {"RSASSA_PKCS1_V1_5_SHA_256", "RSASSA_PKCS1_V1_5_SHA_384", "RSASSA_PKCS1_V1_5_SHA_512",
-                                       "RSASSA_PSS_SHA_256",        "RSASSA_PSS_SHA_384",        "RSASSA_PSS_SHA_512"};
+constexpr string_view kRsaSigning[] = {"RSASSA_PKCS1_V1_5_SHA_256", "RSASSA_PKCS1_V1_5_SHA_384",
+                                       "RSASSA_PKCS1_V1_5_SHA_512", "RSASSA_PSS_SHA_256",
+                                       "RSASSA_PSS_SHA_384",        "RSASSA_PSS_SHA_512"};
 constexpr string_view kEcdsa256[] = {"ECDSA_SHA_256"};
 constexpr string_view kEcdsa384[] = {"ECDSA_SHA_384"};
 constexpr string_view kEcdsa512[] = {"ECDSA_SHA_512"};

@@ -18,16 +18,34 @@ namespace casemate::kms {
 
 enum class KeySpec : std::uint8_t {
   kSymmetricDefault,
-  kRsa2048, kRsa3072, kRsa4096,
-  kEccNistP256, kEccNistP384, kEccNistP521, kEccSecgP256k1, kEccNistEdwards25519,
-  kHmac224, kHmac256, kHmac384, kHmac512,
+  kRsa2048,
+  kRsa3072,
+  kRsa4096,
+  kEccNistP256,
+  kEccNistP384,
+  kEccNistP521,
+  kEccSecgP256k1,
+  kEccNistEdwards25519,
+  kHmac224,
+  kHmac256,
+  kHmac384,
+  kHmac512,
   kSm2,
-  kMlDsa44, kMlDsa65, kMlDsa87,
+  kMlDsa44,
+  kMlDsa65,
+  kMlDsa87,
 };
 enum class KeyUsage : std::uint8_t { kEncryptDecrypt, kSignVerify, kGenerateVerifyMac, kKeyAgreement };
 enum class KeyOrigin : std::uint8_t { kAwsKms, kExternal, kAwsCloudHsm, kExternalKeyStore };
 enum class KeyState : std::uint8_t {
-  kCreating, kEnabled, kDisabled, kPendingDeletion, kPendingReplicaDeletion, kPendingImport, kUnavailable, kUpdating,
+  kCreating,
+  kEnabled,
+  kDisabled,
+  kPendingDeletion,
+  kPendingReplicaDeletion,
+  kPendingImport,
+  kUnavailable,
+  kUpdating,
 };
 
 // The wire's names, which the store keeps too. parse_x is empty for a name that is none.

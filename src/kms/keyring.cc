@@ -54,7 +54,8 @@ KeyRecordPtr Keyring::cached(const std::string& name) {
 void Keyring::drop(Slots::iterator slot) {
   const KeyRecord& record = *slot->record;
   for (const std::string& alias : record.aliases) by_alias_.erase(alias_key(record.key.realm, alias));
-  for (const UsableMaterial& material : record.materials) by_material_.erase(material_key(record.key.realm, material.id));
+  for (const UsableMaterial& material : record.materials)
+    by_material_.erase(material_key(record.key.realm, material.id));
   by_name_.erase(slot_key(slot->name));
   slots_.erase(slot);
 }
@@ -84,12 +85,15 @@ Result<KeyRecordPtr> Keyring::load(const KeyName& name) {
   record->arn = key_arn(name.realm, name.id);
   record->key = std::move(*key);
   // Limits were applied when the policy was stored; a stored one must not become unreadable by tighter ones.
-  record->policy = {record->arn, TRY(iam::parse_policy(record->key.policy, iam::PolicyType::kResource).in(record->arn))};
+  record->policy = {record->arn,
+                    TRY(iam::parse_policy(record->key.policy, iam::PolicyType::kResource).in(record->arn))};
   for (Material& material : TRY(store_.list_materials(name))) {
-    Secret secret = TRY(root_.unwrap_material(record->arn, material.id, material.version, material.wrapped).in(record->arn));
+    Secret secret =
+        TRY(root_.unwrap_material(record->arn, material.id, material.version, material.wrapped).in(record->arn));
     record->materials.push_back({material.id, material.version, std::move(secret)});
   }
-  for (Alias& alias : TRY(store_.list_aliases_of(name, {}, kAliasesPerKey))) record->aliases.push_back(std::move(alias.name));
+  for (Alias& alias : TRY(store_.list_aliases_of(name, {}, kAliasesPerKey)))
+    record->aliases.push_back(std::move(alias.name));
   record->tags = TRY(store_.list_tags(name));
   return KeyRecordPtr(std::move(record));
 }
@@ -138,7 +142,8 @@ Outcome<KeyRecordPtr> Keyring::locate_material(const Realm& realm, const Materia
   KeyName name{realm, {}};
   {
     const std::lock_guard lock(mutex_);
-    if (const auto found = by_material_.find(material_key(realm, id)); found != by_material_.end()) name = found->second;
+    if (const auto found = by_material_.find(material_key(realm, id)); found != by_material_.end())
+      name = found->second;
   }
   if (name.id.empty()) {
     auto owner = TRY(store_.find_material_owner(realm, id));
@@ -208,7 +213,8 @@ Outcome<void> Keyring::set_policy(const KeyRecord& record, std::string_view poli
 Outcome<void> Keyring::set_enabled(const KeyRecord& record, Enable enable) {
   return change_key(record, [&](Key& key) -> Outcome<void> {
     TRY(check_state(StateRule::kEnable, key.state, record.arn));
-    if (key.state != KeyState::kUnavailable) key.state = enable == Enable::kYes ? KeyState::kEnabled : KeyState::kDisabled;
+    if (key.state != KeyState::kUnavailable)
+      key.state = enable == Enable::kYes ? KeyState::kEnabled : KeyState::kDisabled;
     return {};
   });
 }
@@ -247,7 +253,8 @@ Outcome<void> Keyring::create_alias(const Realm& realm, std::string_view name, c
   forget(target.name());
   if (written.ok()) return {};
   if (written.error().code() == ErrorCode::kConflict) {
-    return fault(FaultKind::kAlreadyExists, fmt::format("An alias with the name {} already exists", alias_arn(realm, name)));
+    return fault(FaultKind::kAlreadyExists,
+                 fmt::format("An alias with the name {} already exists", alias_arn(realm, name)));
   }
   if (written.error().code() == ErrorCode::kNotFound) return key_not_found(reference_to(target.name()));
   return written.error();

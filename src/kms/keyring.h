@@ -67,7 +67,8 @@ class Keyring {
 
   // The parts must outlive the keyring.
   Keyring(Store& store, const RootKey& root, const Clock& clock, Rng& rng, Options options);
-  Keyring(Store& store, const RootKey& root, const Clock& clock, Rng& rng) : Keyring(store, root, clock, rng, Options{}) {}
+  Keyring(Store& store, const RootKey& root, const Clock& clock, Rng& rng)
+      : Keyring(store, root, clock, rng, Options{}) {}
 
   // locate finds the key that a reference names. Faults: NotFound.
   Outcome<Located> locate(const KeyReference& reference);

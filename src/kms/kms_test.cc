@@ -44,7 +44,11 @@ TEST_F(Ciphertext, OpensForTheSameContextInAnyOrderOnly) {
     EXPECT_EQ(as_text(opened->expose()), plaintext);
   }
   const Bytes blob = seal("x");
-  for (const EncryptionContext& other : {EncryptionContext{}, {{"a", "1"}}, {{"a", "1"}, {"b", "3"}}, {{"A", "1"}, {"b", "2"}}, {{"a", "1b"}, {"", "2"}}}) {
+  for (const EncryptionContext& other : {EncryptionContext{},
+                                         {{"a", "1"}},
+                                         {{"a", "1"}, {"b", "3"}},
+                                         {{"A", "1"}, {"b", "2"}},
+                                         {{"a", "1b"}, {"", "2"}}}) {
     EXPECT_THAT(open(blob, other), IsError(ErrorCode::kUntrusted));
   }
 }
@@ -100,10 +104,13 @@ TEST(KeyReference, TakesIdsArnsAndAliases) {
 }
 
 TEST(KeyReference, NamesWhatIsWrong) {
-  const auto message = [](std::string_view text) { return text_of(parse_key_reference(text, kRealm, AllowAlias::kYes).error()); };
+  const auto message = [](std::string_view text) {
+    return text_of(parse_key_reference(text, kRealm, AllowAlias::kYes).error());
+  };
   EXPECT_EQ(message("xyz"), "Invalid keyId 'xyz'");
   EXPECT_EQ(message("1234ABCD-12ab-34cd-56ef-1234567890ab"), "Invalid keyId '1234ABCD-12ab-34cd-56ef-1234567890ab'");
-  EXPECT_EQ(message("arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"), "Invalid arn eu-west-1");
+  EXPECT_EQ(message("arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"),
+            "Invalid arn eu-west-1");
   EXPECT_EQ(message("arn:aws:kms:us-east-1:111122223333:key/x"), "Invalid keyId 'x'");
   EXPECT_EQ(parse_key_reference("arn:aws:s3:::bucket", kRealm, AllowAlias::kYes).error().kind, FaultKind::kInvalidArn);
 }

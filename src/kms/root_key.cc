@@ -43,7 +43,8 @@ Bytes RootKey::wrap_material(std::string_view key_arn, const MaterialId& id, std
                              const Secret& material, Rng& rng) const {
   Bytes out(crypto::kGcmNonceSize);
   rng.fill(out);
-  const Bytes sealed = crypto::seal_aes_256_gcm(wrapping_.expose(), out, associated_data(key_arn, id, version), material.expose());
+  const Bytes sealed =
+      crypto::seal_aes_256_gcm(wrapping_.expose(), out, associated_data(key_arn, id, version), material.expose());
   append(out, sealed);
   return out;
 }

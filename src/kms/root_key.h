@@ -27,7 +27,8 @@ class RootKey {
   // check_value lets a database recognize its root key; it says nothing of the key.
   Bytes check_value() const;
 
-  // wrap_material binds the material to the key that it belongs to and to its version: moved elsewhere it does not open.
+  // wrap_material binds the material to the key that it belongs to and to its version: moved elsewhere it does not
+  // open.
   Bytes wrap_material(std::string_view key_arn, const MaterialId& id, std::uint32_t version, const Secret& material,
                       Rng& rng) const;
   // Errors: kUntrusted.

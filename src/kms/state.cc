@@ -23,6 +23,7 @@ struct Row {
 };
 
 using enum Verdict;
+// clang-format off
 constexpr Row kTable[] = {
     //                             Creating      Enabled       Disabled      Deletion   ReplicaDel Import        Unavailable   Updating
     {StateRule::kAlways,           kOk,          kOk,          kOk,          kOk,       kOk,       kOk,          kOk,          kOk},
@@ -37,17 +38,26 @@ constexpr Row kTable[] = {
     {StateRule::kAlter,            kOk,          kOk,          kOk,          kDeletion, kDeletion, kOk,          kOk,          kOk},
     {StateRule::kReplicate,        kCreating,    kOk,          kDisabled,    kDeletion, kDeletion, kImport,      kOk,          kUpdating},
 };
+// clang-format on
 
 Verdict verdict(const Row& row, KeyState state) {
   switch (state) {
-    case KeyState::kCreating: return row.creating;
-    case KeyState::kEnabled: return row.enabled;
-    case KeyState::kDisabled: return row.disabled;
-    case KeyState::kPendingDeletion: return row.deletion;
-    case KeyState::kPendingReplicaDeletion: return row.replica_deletion;
-    case KeyState::kPendingImport: return row.import;
-    case KeyState::kUnavailable: return row.unavailable;
-    case KeyState::kUpdating: return row.updating;
+    case KeyState::kCreating:
+      return row.creating;
+    case KeyState::kEnabled:
+      return row.enabled;
+    case KeyState::kDisabled:
+      return row.disabled;
+    case KeyState::kPendingDeletion:
+      return row.deletion;
+    case KeyState::kPendingReplicaDeletion:
+      return row.replica_deletion;
+    case KeyState::kPendingImport:
+      return row.import;
+    case KeyState::kUnavailable:
+      return row.unavailable;
+    case KeyState::kUpdating:
+      return row.updating;
   }
   CASEMATE_CHECK(false);
 }
@@ -58,14 +68,22 @@ Outcome<void> check_state(StateRule rule, KeyState state, std::string_view arn) 
   const Row& row = kTable[static_cast<std::size_t>(rule)];
   CASEMATE_CHECK(row.rule == rule);
   switch (verdict(row, state)) {
-    case kOk: return {};
-    case kDisabled: return fault(FaultKind::kDisabled, fmt::format("{} is disabled.", arn));
-    case kDeletion: return fault(FaultKind::kInvalidState, fmt::format("{} is pending deletion.", arn));
-    case kNotDeletion: return fault(FaultKind::kInvalidState, fmt::format("{} is not pending deletion.", arn));
-    case kImport: return fault(FaultKind::kInvalidState, fmt::format("{} is pending import.", arn));
-    case kUnavailable: return fault(FaultKind::kInvalidState, fmt::format("{} is unavailable.", arn));
-    case kCreating: return fault(FaultKind::kInvalidState, fmt::format("{} is creating.", arn));
-    case kUpdating: return fault(FaultKind::kInvalidState, fmt::format("{} is updating.", arn));
+    case kOk:
+      return {};
+    case kDisabled:
+      return fault(FaultKind::kDisabled, fmt::format("{} is disabled.", arn));
+    case kDeletion:
+      return fault(FaultKind::kInvalidState, fmt::format("{} is pending deletion.", arn));
+    case kNotDeletion:
+      return fault(FaultKind::kInvalidState, fmt::format("{} is not pending deletion.", arn));
+    case kImport:
+      return fault(FaultKind::kInvalidState, fmt::format("{} is pending import.", arn));
+    case kUnavailable:
+      return fault(FaultKind::kInvalidState, fmt::format("{} is unavailable.", arn));
+    case kCreating:
+      return fault(FaultKind::kInvalidState, fmt::format("{} is creating.", arn));
+    case kUpdating:
+      return fault(FaultKind::kInvalidState, fmt::format("{} is updating.", arn));
   }
   CASEMATE_CHECK(false);
 }

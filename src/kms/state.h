@@ -11,16 +11,16 @@ namespace casemate::kms {
 
 // StateRule is a row of the table: operations that states treat alike.
 enum class StateRule {
-  kAlways,            // DescribeKey, Get/PutKeyPolicy, List*, DeleteAlias, RetireGrant, RevokeGrant
-  kUse,               // encryption, decryption and data keys
-  kUseAsymmetric,     // Sign, Verify, GetPublicKey, MACs, key agreement
+  kAlways,         // DescribeKey, Get/PutKeyPolicy, List*, DeleteAlias, RetireGrant, RevokeGrant
+  kUse,            // encryption, decryption and data keys
+  kUseAsymmetric,  // Sign, Verify, GetPublicKey, MACs, key agreement
   kCreateGrant,
   kCancelDeletion,
   kScheduleDeletion,
-  kEnable,            // EnableKey, DisableKey
+  kEnable,  // EnableKey, DisableKey
   kCreateAlias,
-  kTargetOfAlias,     // the new key of UpdateAlias
-  kAlter,             // TagResource, UntagResource, UpdateKeyDescription
+  kTargetOfAlias,  // the new key of UpdateAlias
+  kAlter,          // TagResource, UntagResource, UpdateKeyDescription
   kReplicate,
 };
 

@@ -42,7 +42,8 @@ class StoreSuite : public testing::TestWithParam<StoreMaker> {
     return material;
   }
   static Alias alias(std::string name, std::string key_id) {
-    return {std::move(name), std::move(key_id), WallTime{std::chrono::milliseconds{1}}, WallTime{std::chrono::milliseconds{2}}};
+    return {std::move(name), std::move(key_id), WallTime{std::chrono::milliseconds{1}},
+            WallTime{std::chrono::milliseconds{2}}};
   }
   Result<void> insert(const Key& key) {
     return store_->write([&](StoreWriter& writer) { return writer.insert_key(key); });
@@ -122,13 +123,18 @@ TEST_P(StoreSuite, KeepsAliasesOfKeysThatExist) {
   for (const char* n : {"alias/2", "alias/1", "alias/3"}) {
     ASSERT_THAT(write([&](StoreWriter& w) { return w.insert_alias(realm(), alias(n, "a")); }), IsOk());
   }
-  EXPECT_THAT(write([&](StoreWriter& w) { return w.insert_alias(realm(), alias("alias/1", "b")); }), IsError(ErrorCode::kConflict));
-  EXPECT_THAT(write([&](StoreWriter& w) { return w.insert_alias(realm(), alias("alias/4", "none")); }), IsError(ErrorCode::kNotFound));
-  EXPECT_THAT(write([&](StoreWriter& w) { return w.update_alias(realm(), alias("alias/1", "none")); }), IsError(ErrorCode::kNotFound));
-  EXPECT_THAT(write([&](StoreWriter& w) { return w.update_alias(realm(), alias("alias/9", "a")); }), IsError(ErrorCode::kNotFound));
+  EXPECT_THAT(write([&](StoreWriter& w) { return w.insert_alias(realm(), alias("alias/1", "b")); }),
+              IsError(ErrorCode::kConflict));
+  EXPECT_THAT(write([&](StoreWriter& w) { return w.insert_alias(realm(), alias("alias/4", "none")); }),
+              IsError(ErrorCode::kNotFound));
+  EXPECT_THAT(write([&](StoreWriter& w) { return w.update_alias(realm(), alias("alias/1", "none")); }),
+              IsError(ErrorCode::kNotFound));
+  EXPECT_THAT(write([&](StoreWriter& w) { return w.update_alias(realm(), alias("alias/9", "a")); }),
+              IsError(ErrorCode::kNotFound));
   ASSERT_THAT(write([&](StoreWriter& w) { return w.update_alias(realm(), alias("alias/2", "b")); }), IsOk());
   EXPECT_THAT(store_->find_alias(realm(), "alias/2"), IsOkAnd(testing::Optional(alias("alias/2", "b"))));
-  EXPECT_THAT(store_->list_aliases(realm(), "", 2), IsOkAnd(testing::ElementsAre(alias("alias/1", "a"), alias("alias/2", "b"))));
+  EXPECT_THAT(store_->list_aliases(realm(), "", 2),
+              IsOkAnd(testing::ElementsAre(alias("alias/1", "a"), alias("alias/2", "b"))));
   EXPECT_THAT(store_->list_aliases_of(name("a"), "alias/1", 5), IsOkAnd(testing::ElementsAre(alias("alias/3", "a"))));
   ASSERT_THAT(write([&](StoreWriter& w) { return w.remove_alias(realm(), "alias/2"); }), IsOk());
   EXPECT_THAT(write([&](StoreWriter& w) { return w.remove_alias(realm(), "alias/2"); }), IsError(ErrorCode::kNotFound));
@@ -140,7 +146,8 @@ TEST_P(StoreSuite, RemovesAKeyWithAllThatBelongsToIt) {
     TRY(writer.insert_material(name("a"), material(1, 1)));
     TRY(writer.insert_alias(realm(), alias("alias/1", "a")));
     return writer.set_tag(name("a"), "k", "v");
-  }), IsOk());
+  }),
+              IsOk());
   ASSERT_THAT(store_->write([&](StoreWriter& w) { return w.remove_key(name("a")); }), IsOk());
   EXPECT_THAT(store_->find_material_owner(realm(), material(1, 1).id), IsOkAnd(testing::Eq(std::nullopt)));
   EXPECT_THAT(store_->find_alias(realm(), "alias/1"), IsOkAnd(testing::Eq(std::nullopt)));
@@ -158,9 +165,11 @@ TEST_P(StoreSuite, KeepsTagsByName) {
   ASSERT_THAT(set("a", "b", ""), IsOk());
   ASSERT_THAT(set("a", "z", "2"), IsOk());
   EXPECT_THAT(set("none", "z", "2"), IsError(ErrorCode::kNotFound));
-  EXPECT_THAT(store_->list_tags(name("a")), IsOkAnd(testing::ElementsAre(testing::Pair("b", ""), testing::Pair("z", "2"))));
+  EXPECT_THAT(store_->list_tags(name("a")),
+              IsOkAnd(testing::ElementsAre(testing::Pair("b", ""), testing::Pair("z", "2"))));
   EXPECT_THAT(store_->write([&](StoreWriter& w) { return w.remove_tag(name("a"), "b"); }), IsOk());
-  EXPECT_THAT(store_->write([&](StoreWriter& w) { return w.remove_tag(name("a"), "b"); }), IsError(ErrorCode::kNotFound));
+  EXPECT_THAT(store_->write([&](StoreWriter& w) { return w.remove_tag(name("a"), "b"); }),
+              IsError(ErrorCode::kNotFound));
 }
 
 TEST_P(StoreSuite, ListsKeysThatAreDue) {

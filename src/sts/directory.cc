@@ -35,15 +35,16 @@ const Role* Directory::find_role(std::string_view arn) const {
   return it == roles_.end() ? nullptr : &it->second;
 }
 
-sigv4::Lookup<iam::CallerPtr> Directory::find(std::string_view access_key_id, std::optional<std::string_view> session_token,
-                                              WallTime now) {
+sigv4::Lookup<iam::CallerPtr> Directory::find(std::string_view access_key_id,
+                                              std::optional<std::string_view> session_token, WallTime now) {
   if (session_token) return find_session(access_key_id, *session_token, now);
   const auto it = keys_.find(access_key_id);
   if (it == keys_.end()) return {};
   return {sigv4::Found::kCredential, it->second.secret.clone(), it->second.caller};
 }
 
-sigv4::Lookup<iam::CallerPtr> Directory::find_session(std::string_view access_key_id, std::string_view token, WallTime now) const {
+sigv4::Lookup<iam::CallerPtr> Directory::find_session(std::string_view access_key_id, std::string_view token,
+                                                      WallTime now) const {
   auto session = sealer_.open(token);
   if (!session.ok()) return {sigv4::Found::kUndecodableToken, {}, nullptr};
   if (session->access_key_id != access_key_id) return {};
@@ -51,7 +52,8 @@ sigv4::Lookup<iam::CallerPtr> Directory::find_session(std::string_view access_ke
   const Role* role = find_role(session->role_arn);
   if (role == nullptr) return {};
   auto caller = std::make_shared<iam::Caller>();
-  caller->principal = iam::assumed_role(role->account, role->path, role->name, make_unique_id("AROA", session->role_arn), session->session_name);
+  caller->principal = iam::assumed_role(role->account, role->path, role->name,
+                                        make_unique_id("AROA", session->role_arn), session->session_name);
   caller->access_key_id = session->access_key_id;
   caller->identity_policies = role->policies;
   for (const std::string& text : session->policies) {

@@ -58,7 +58,8 @@ class Directory final : public iam::CredentialSource {
     Secret secret;
     iam::CallerPtr caller;
   };
-  sigv4::Lookup<iam::CallerPtr> find_session(std::string_view access_key_id, std::string_view token, WallTime now) const;
+  sigv4::Lookup<iam::CallerPtr> find_session(std::string_view access_key_id, std::string_view token,
+                                             WallTime now) const;
 
   TokenSealer sealer_;
   std::map<std::string, Key, std::less<>> keys_;

@@ -21,11 +21,21 @@ std::string escape(std::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&apos;"; break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&apos;";
+        break;
       default:
         // XML 1.0 has no other control characters.
         if (static_cast<unsigned char>(c) >= 0x20 || c == '\t' || c == '\n' || c == '\r') out += c;
@@ -42,14 +52,16 @@ std::string make_request_id(Rng& rng) {
   std::array<std::uint8_t, 16> bytes;
   rng.fill(bytes);
   std::string text = encode_hex(bytes);
-  for (const std::size_t dash : {std::size_t{8}, std::size_t{13}, std::size_t{18}, std::size_t{23}}) text.insert(dash, 1, '-');
+  for (const std::size_t dash : {std::size_t{8}, std::size_t{13}, std::size_t{18}, std::size_t{23}})
+    text.insert(dash, 1, '-');
   return text;
 }
 
 bool is_session_name(std::string_view text) {
   return text.size() >= 2 && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("_+=,.@-").find(c) != std::string_view::npos;
-  });
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  std::string_view("_+=,.@-").find(c) != std::string_view::npos;
+         });
 }
 
 }  // namespace
@@ -59,7 +71,8 @@ struct Service::Parameters {
   sigv4::Parameters list;
 
   const std::string* find(std::string_view name) const {
-    const auto it = std::find_if(list.begin(), list.end(), [&](const auto& parameter) { return parameter.first == name; });
+    const auto it =
+        std::find_if(list.begin(), list.end(), [&](const auto& parameter) { return parameter.first == name; });
     return it == list.end() ? nullptr : &it->second;
   }
   std::string_view get(std::string_view name) const {
@@ -69,7 +82,8 @@ struct Service::Parameters {
   // A list is `Name.member.1`, `Name.member.2`, ...
   bool has_list(std::string_view name) const {
     const std::string prefix = std::string(name) + ".";
-    return std::any_of(list.begin(), list.end(), [&](const auto& parameter) { return parameter.first.starts_with(prefix); });
+    return std::any_of(list.begin(), list.end(),
+                       [&](const auto& parameter) { return parameter.first.starts_with(prefix); });
   }
 
   static std::optional<Parameters> read(const http::Request& request) {
@@ -101,12 +115,13 @@ struct Service::Answer {
 
 namespace {
 
-http::Response error_response(unsigned status, std::string_view code, std::string_view message, std::string_view request_id) {
+http::Response error_response(unsigned status, std::string_view code, std::string_view message,
+                              std::string_view request_id) {
   http::Response response;
   response.status = status;
-  response.body = fmt::format("<ErrorResponse xmlns=\"{}\"><Error><Type>{}</Type>{}{}</Error>{}</ErrorResponse>\n", kNamespace,
-                              status >= 500 ? "Receiver" : "Sender", element("Code", code), element("Message", message),
-                              element("RequestId", request_id));
+  response.body = fmt::format("<ErrorResponse xmlns=\"{}\"><Error><Type>{}</Type>{}{}</Error>{}</ErrorResponse>\n",
+                              kNamespace, status >= 500 ? "Receiver" : "Sender", element("Code", code),
+                              element("Message", message), element("RequestId", request_id));
   return response;
 }
 
@@ -123,14 +138,16 @@ http::Response Service::handle(const http::Request& request) {
   const auto verdict = sigv4::verify(request, {{"sts"}, options_.regions, options_.signature_skew}, now, directory_);
   if (const auto* failure = std::get_if<sigv4::Failure>(&verdict)) {
     const sigv4::WireError error = sigv4::query_error(failure->kind);
-    log_.info("sts.unauthenticated", {{"peer", request.peer}, {"error", std::string(error.code)}, {"request", request_id}});
+    log_.info("sts.unauthenticated",
+              {{"peer", request.peer}, {"error", std::string(error.code)}, {"request", request_id}});
     http::Response response = error_response(error.status, error.code, failure->message, request_id);
     if (error.code.empty()) response.body.clear();
     return finish(std::move(response));
   }
   const auto& authenticated = std::get<sigv4::Authenticated<iam::CallerPtr>>(verdict);
   const auto parameters = Parameters::read(request);
-  if (!parameters) return finish(error_response(400, "MalformedQueryString", "The query string is malformed.", request_id));
+  if (!parameters)
+    return finish(error_response(400, "MalformedQueryString", "The query string is malformed.", request_id));
 
   const iam::Caller& caller = *authenticated.identity;
   Answer answer = run(*parameters, caller, request, now);
@@ -151,7 +168,8 @@ http::Response Service::handle(const http::Request& request) {
     }
     event.set("requestParameters", shown.empty() ? json::Value() : json::Value(std::move(shown)));
     event.set("responseElements", json::Value());
-    if (answer.decision) event.set("additionalEventData", json::Object{{"casemate", json::Object{{"decision", *answer.decision}}}});
+    if (answer.decision)
+      event.set("additionalEventData", json::Object{{"casemate", json::Object{{"decision", *answer.decision}}}});
     event.set("requestID", request_id);
     event.set("eventID", make_request_id(rng_));
     event.set("readOnly", true);
@@ -161,51 +179,63 @@ http::Response Service::handle(const http::Request& request) {
     event.set("eventCategory", "Management");
     if (const auto written = audit_(std::move(event)); !written.ok()) {
       log_.error("sts.audit-failed", {{"request", request_id}, {"error", written.error().message()}});
-      return finish(error_response(500, "InternalFailure", "The request processing has failed because of an unknown error.", request_id));
+      return finish(error_response(500, "InternalFailure",
+                                   "The request processing has failed because of an unknown error.", request_id));
     }
   }
   if (!answer.code.empty()) return finish(error_response(answer.status, answer.code, answer.message, request_id));
   http::Response response;
-  response.body = fmt::format("<{0}Response xmlns=\"{1}\"><{0}Result>{2}</{0}Result><ResponseMetadata>{3}</ResponseMetadata></{0}Response>\n",
-                              action, kNamespace, answer.result, element("RequestId", request_id));
+  response.body = fmt::format(
+      "<{0}Response xmlns=\"{1}\"><{0}Result>{2}</{0}Result><ResponseMetadata>{3}</ResponseMetadata></{0}Response>\n",
+      action, kNamespace, answer.result, element("RequestId", request_id));
   return finish(std::move(response));
 }
 
-Service::Answer Service::run(const Parameters& parameters, const iam::Caller& caller, const http::Request& request, WallTime now) {
+Service::Answer Service::run(const Parameters& parameters, const iam::Caller& caller, const http::Request& request,
+                             WallTime now) {
   const std::string_view action = parameters.get("Action");
   const std::string_view version = parameters.get("Version");
   if (version == kVersion && action == "GetCallerIdentity") {
     Answer answer;
-    answer.result = element("Arn", caller.principal.arn) + element("UserId", caller.principal.user_id) + element("Account", caller.principal.account);
+    answer.result = element("Arn", caller.principal.arn) + element("UserId", caller.principal.user_id) +
+                    element("Account", caller.principal.account);
     return answer;
   }
   if (version == kVersion && action == "AssumeRole") return assume_role(parameters, caller, request, now);
-  return Answer::error(400, "InvalidAction", fmt::format("Could not find operation {} for version {}", action, version));
+  return Answer::error(400, "InvalidAction",
+                       fmt::format("Could not find operation {} for version {}", action, version));
 }
 
-Service::Answer Service::assume_role(const Parameters& parameters, const iam::Caller& caller, const http::Request& request, WallTime now) {
+Service::Answer Service::assume_role(const Parameters& parameters, const iam::Caller& caller,
+                                     const http::Request& request, WallTime now) {
   const std::string_view arn = parameters.get("RoleArn");
   const std::string_view name = parameters.get("RoleSessionName");
   if (!iam::parse_arn(arn).ok()) return Answer::invalid(fmt::format("{} is invalid", arn));
   if (!is_session_name(name)) {
-    return Answer::invalid(fmt::format("1 validation error detected: Value '{}' at 'roleSessionName' failed to satisfy constraint: "
-                                       "Member must satisfy regular expression pattern: [\\w+=,.@-]{{2,64}}", name.substr(0, 128)));
+    return Answer::invalid(
+        fmt::format("1 validation error detected: Value '{}' at 'roleSessionName' failed to satisfy constraint: "
+                    "Member must satisfy regular expression pattern: [\\w+=,.@-]{{2,64}}",
+                    name.substr(0, 128)));
   }
   std::int64_t lifetime = 3600;
   if (const std::string* text = parameters.find("DurationSeconds")) {
     const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), lifetime);
     if (error != std::errc{} || end != text->data() + text->size() || lifetime < 900 || lifetime > 43200) {
-      return Answer::invalid(fmt::format("1 validation error detected: Value '{}' at 'durationSeconds' failed to satisfy constraint: "
-                                         "Member must have value between 900 and 43200", text->substr(0, 32)));
+      return Answer::invalid(
+          fmt::format("1 validation error detected: Value '{}' at 'durationSeconds' failed to satisfy constraint: "
+                      "Member must have value between 900 and 43200",
+                      text->substr(0, 32)));
     }
   }
   for (const char* unsupported : {"PolicyArns", "Tags", "TransitiveTagKeys", "ProvidedContexts"}) {
-    if (parameters.has_list(unsupported)) return Answer::invalid(fmt::format("{} is not supported by this service.", unsupported));
+    if (parameters.has_list(unsupported))
+      return Answer::invalid(fmt::format("{} is not supported by this service.", unsupported));
   }
   std::vector<std::string> policies;
   if (const std::string* policy = parameters.find("Policy")) {
     auto checked = iam::check_policy(*policy, iam::PolicyType::kSession);
-    if (const auto* defect = std::get_if<iam::PolicyDefect>(&checked)) return Answer::error(400, "MalformedPolicyDocument", defect->aws_text);
+    if (const auto* defect = std::get_if<iam::PolicyDefect>(&checked))
+      return Answer::error(400, "MalformedPolicyDocument", defect->aws_text);
     policies.push_back(*policy);
   }
 
@@ -217,29 +247,33 @@ Service::Answer Service::assume_role(const Parameters& parameters, const iam::Ca
   // A role that does not exist and one that may not be assumed give the same answer.
   const Role* role = directory_.find_role(arn);
   const iam::NamedPolicy trust{std::string(arn), role == nullptr ? nullptr : role->trust};
-  const iam::AuthorizationRequest authorization{.caller = caller,
-                                                .action = "sts:AssumeRole",
-                                                .resource = arn,
-                                                .resource_account = role == nullptr ? caller.principal.account : role->account,
-                                                .context = context,
-                                                .authority = iam::Authority::kResourcePolicy,
-                                                .resource_policy = trust.policy == nullptr ? nullptr : &trust,
-                                                .grants = {},
-                                                .encryption_context = nullptr};
+  const iam::AuthorizationRequest authorization{
+      .caller = caller,
+      .action = "sts:AssumeRole",
+      .resource = arn,
+      .resource_account = role == nullptr ? caller.principal.account : role->account,
+      .context = context,
+      .authority = iam::Authority::kResourcePolicy,
+      .resource_policy = trust.policy == nullptr ? nullptr : &trust,
+      .grants = {},
+      .encryption_context = nullptr};
   const bool allowed = trust.policy != nullptr && iam::decide(authorization).allowed();
   if (!allowed) {
-    Answer answer = Answer::error(403, "AccessDenied", fmt::format("User: {} is not authorized to perform: sts:AssumeRole on resource: {}",
-                                                                   caller.principal.arn, arn));
+    Answer answer = Answer::error(403, "AccessDenied",
+                                  fmt::format("User: {} is not authorized to perform: sts:AssumeRole on resource: {}",
+                                              caller.principal.arn, arn));
     if (trust.policy != nullptr) answer.decision = iam::to_json(iam::trace(authorization));
     return answer;
   }
-  const SessionCredentials credentials = directory_.issue(*role, name, std::move(policies), std::chrono::seconds{lifetime}, now, rng_);
+  const SessionCredentials credentials =
+      directory_.issue(*role, name, std::move(policies), std::chrono::seconds{lifetime}, now, rng_);
   Answer answer;
   answer.result = fmt::format(
       "<AssumedRoleUser>{}{}</AssumedRoleUser><Credentials>{}{}{}{}</Credentials>",
       element("AssumedRoleId", fmt::format("{}:{}", make_unique_id("AROA", arn), name)),
       element("Arn", fmt::format("arn:aws:sts::{}:assumed-role/{}/{}", role->account, role->name, name)),
-      element("AccessKeyId", credentials.access_key_id), element("SecretAccessKey", as_text(credentials.secret_access_key.expose())),
+      element("AccessKeyId", credentials.access_key_id),
+      element("SecretAccessKey", as_text(credentials.secret_access_key.expose())),
       element("SessionToken", credentials.session_token), element("Expiration", format_rfc3339(credentials.expires)));
   return answer;
 }

@@ -25,7 +25,12 @@ class Service {
 
   // The directory, the clock and the generator must outlive the service.
   Service(Directory& directory, Audit audit, const Clock& clock, Rng& rng, Log log, ServiceOptions options)
-      : directory_(directory), audit_(std::move(audit)), clock_(clock), rng_(rng), log_(std::move(log)), options_(std::move(options)) {}
+      : directory_(directory),
+        audit_(std::move(audit)),
+        clock_(clock),
+        rng_(rng),
+        log_(std::move(log)),
+        options_(std::move(options)) {}
 
   // handle may be called by several threads at once.
   http::Response handle(const http::Request& request);
@@ -34,7 +39,8 @@ class Service {
   struct Answer;
   struct Parameters;
   Answer run(const Parameters& parameters, const iam::Caller& caller, const http::Request& request, WallTime now);
-  Answer assume_role(const Parameters& parameters, const iam::Caller& caller, const http::Request& request, WallTime now);
+  Answer assume_role(const Parameters& parameters, const iam::Caller& caller, const http::Request& request,
+                     WallTime now);
 
   Directory& directory_;
   Audit audit_;

@@ -21,14 +21,20 @@ class Sts : public testing::Test {
     admin.name = "admin";
     admin.access_key_id = "AKIDADMIN";
     admin.secret_access_key = Secret::copy_of(as_bytes("secret"));
-    admin.policies = {{"AdministratorAccess", iam::parse_policy(R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]})",
-                                                                iam::PolicyType::kIdentity).take()}};
+    admin.policies = {
+        {"AdministratorAccess",
+         iam::parse_policy(R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]})",
+                           iam::PolicyType::kIdentity)
+             .take()}};
     EXPECT_THAT(directory_.add_user(std::move(admin)), IsOk());
     Role parent;
     parent.account = kAccount;
     parent.name = "casemate-parent";
-    parent.trust = iam::parse_policy(R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com","AWS":"arn:aws:iam::111122223333:root"},"Action":"sts:AssumeRole"}]})",
-                                     iam::PolicyType::kTrust).take();
+    parent.trust =
+        iam::parse_policy(
+            R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com","AWS":"arn:aws:iam::111122223333:root"},"Action":"sts:AssumeRole"}]})",
+            iam::PolicyType::kTrust)
+            .take();
     EXPECT_THAT(directory_.add_role(std::move(parent)), IsOk());
   }
 
@@ -57,7 +63,15 @@ class Sts : public testing::Test {
   FixedClock clock_{kNow};
   Directory directory_{TokenSealer(Secret::copy_of(Bytes(32, 5)))};
   std::vector<json::Object> events_;
-  Service service_{directory_, [this](json::Object event) { events_.push_back(std::move(event)); return Result<void>(); }, clock_, rng_, Log{}, {}};
+  Service service_{directory_,
+                   [this](json::Object event) {
+                     events_.push_back(std::move(event));
+                     return Result<void>();
+                   },
+                   clock_,
+                   rng_,
+                   Log{},
+                   {}};
 };
 
 TEST_F(Sts, NamesTheCaller) {
@@ -77,22 +91,37 @@ TEST_F(Sts, RefusesExpiredForeignAndMixedTokens) {
   clock_.advance(std::chrono::hours{1});
   EXPECT_THAT(call(body, good).body, HasSubstr("<Code>ExpiredToken</Code>"));
   clock_.set(kNow);
-  EXPECT_THAT(call(body, sigv4::Credentials::of(good.access_key_id, as_text(good.secret_access_key.expose()), "bm90IG91cnM=")).body, HasSubstr("InvalidClientTokenId"));
-  EXPECT_THAT(call(body, sigv4::Credentials::of("AKIDADMIN", "secret", good.session_token)).body, HasSubstr("InvalidClientTokenId"));
-  EXPECT_THAT(call(body, sigv4::Credentials::of(good.access_key_id, as_text(good.secret_access_key.expose()))).body, HasSubstr("InvalidClientTokenId"));
+  EXPECT_THAT(
+      call(body, sigv4::Credentials::of(good.access_key_id, as_text(good.secret_access_key.expose()), "bm90IG91cnM="))
+          .body,
+      HasSubstr("InvalidClientTokenId"));
+  EXPECT_THAT(call(body, sigv4::Credentials::of("AKIDADMIN", "secret", good.session_token)).body,
+              HasSubstr("InvalidClientTokenId"));
+  EXPECT_THAT(call(body, sigv4::Credentials::of(good.access_key_id, as_text(good.secret_access_key.expose()))).body,
+              HasSubstr("InvalidClientTokenId"));
   EXPECT_EQ(call(body, sigv4::Credentials::of("AKIDADMIN", "wrong")).status, 403U);
 }
 
 TEST_F(Sts, GivesSessionsOfRolesToThoseThatMayHaveThem) {
-  const http::Response assumed = call("Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fcasemate-parent&RoleSessionName=test");
+  const http::Response assumed = call(
+      "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fcasemate-parent&"
+      "RoleSessionName=test");
   ASSERT_EQ(assumed.status, 200U) << assumed.body;
-  const auto credentials = sigv4::Credentials::of(between(assumed.body, "AccessKeyId"), between(assumed.body, "SecretAccessKey"), between(assumed.body, "SessionToken"));
-  EXPECT_THAT(call("Action=GetCallerIdentity&Version=2011-06-15", credentials).body, HasSubstr("assumed-role/casemate-parent/test"));
-  const std::string again = "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fcasemate-parent&RoleSessionName=again";
+  const auto credentials =
+      sigv4::Credentials::of(between(assumed.body, "AccessKeyId"), between(assumed.body, "SecretAccessKey"),
+                             between(assumed.body, "SessionToken"));
+  EXPECT_THAT(call("Action=GetCallerIdentity&Version=2011-06-15", credentials).body,
+              HasSubstr("assumed-role/casemate-parent/test"));
+  const std::string again =
+      "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fcasemate-parent&"
+      "RoleSessionName=again";
   EXPECT_EQ(call(again, credentials).status, 403U);
-  EXPECT_THAT(call("Action=AssumeRole&Version=2011-06-15&RoleArn=nope&RoleSessionName=test").body, HasSubstr("nope is invalid"));
+  EXPECT_THAT(call("Action=AssumeRole&Version=2011-06-15&RoleArn=nope&RoleSessionName=test").body,
+              HasSubstr("nope is invalid"));
   EXPECT_THAT(call("Action=Nope&Version=2011-06-15").body, HasSubstr("InvalidAction"));
-  for (const json::Object& event : events_) EXPECT_THAT(json::encode(event), testing::Not(HasSubstr(std::string(as_text(credentials.secret_access_key.expose())))));
+  for (const json::Object& event : events_)
+    EXPECT_THAT(json::encode(event),
+                testing::Not(HasSubstr(std::string(as_text(credentials.secret_access_key.expose())))));
 }
 
 TEST_F(Sts, KnowsWhoExists) {

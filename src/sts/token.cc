@@ -37,8 +37,8 @@ Result<Session> read_session(std::string_view text) {
   const std::int64_t* issued = value.int_at("issued");
   const std::int64_t* expires = value.int_at("expires");
   const json::Value* policies = value.find("policies");
-  if (id == nullptr || secret == nullptr || role == nullptr || name == nullptr || issued == nullptr || expires == nullptr ||
-      policies == nullptr || policies->if_array() == nullptr) {
+  if (id == nullptr || secret == nullptr || role == nullptr || name == nullptr || issued == nullptr ||
+      expires == nullptr || policies == nullptr || policies->if_array() == nullptr) {
     return refused();
   }
   Session session;
@@ -62,14 +62,14 @@ TokenSealer::TokenSealer(Secret key) : key_(std::move(key)) {
 }
 
 std::string TokenSealer::seal(const Session& session, Rng& rng) const {
-  const Secret plain = Secret::copy_of(as_bytes(json::encode(json::Object{
-      {"id", session.access_key_id},
-      {"secret", as_text(session.secret_access_key.expose())},
-      {"role", session.role_arn},
-      {"name", session.session_name},
-      {"policies", json::Array(session.policies.begin(), session.policies.end())},
-      {"issued", milliseconds(session.issued)},
-      {"expires", milliseconds(session.expires)}})));
+  const Secret plain = Secret::copy_of(
+      as_bytes(json::encode(json::Object{{"id", session.access_key_id},
+                                         {"secret", as_text(session.secret_access_key.expose())},
+                                         {"role", session.role_arn},
+                                         {"name", session.session_name},
+                                         {"policies", json::Array(session.policies.begin(), session.policies.end())},
+                                         {"issued", milliseconds(session.issued)},
+                                         {"expires", milliseconds(session.expires)}})));
   Bytes out(1 + crypto::kGcmNonceSize);
   out[0] = kVersion;
   rng.fill(std::span(out).subspan(1));

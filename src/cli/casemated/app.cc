@@ -50,7 +50,8 @@ Result<os::Platform> load_identity(const Options& options, const os::Paths& path
   if (platform.account.empty()) platform.account = kDefaultAccount;
   if (platform.region.empty()) platform.region = kDefaultRegion;
   if (platform.instance_id.empty()) platform.instance_id = kDefaultInstance;
-  if (platform.role_arn.empty() && !stored.ok()) platform.role_arn = fmt::format("arn:aws:iam::{}:role/casemate-parent", platform.account);
+  if (platform.role_arn.empty() && !stored.ok())
+    platform.role_arn = fmt::format("arn:aws:iam::{}:role/casemate-parent", platform.account);
   return platform;
 }
 
@@ -89,7 +90,8 @@ Result<void> fill_directory(sts::Directory& directory, const os::Platform& platf
   return directory.add_role(std::move(role));
 }
 
-Result<attestation::TrustAnchors> load_trust(const Options& options, const os::Paths& paths, const os::Platform& platform, WallTime now, Rng& rng) {
+Result<attestation::TrustAnchors> load_trust(const Options& options, const os::Paths& paths,
+                                             const os::Platform& platform, WallTime now, Rng& rng) {
   attestation::TrustAnchors anchors;
   for (const std::string& name : options.trust) {
     if (name == "local") {
@@ -155,34 +157,45 @@ class RunFiles {
 // Cloud is everything that serves, in the order in which it must be made and unmade.
 class Cloud {
  public:
-  static Result<std::unique_ptr<Cloud>> create(const Options& options, const os::Paths& paths, const Clock& clock, Rng& rng, Log log) {
+  static Result<std::unique_ptr<Cloud>> create(const Options& options, const os::Paths& paths, const Clock& clock,
+                                               Rng& rng, Log log) {
     auto root = TRY(load_root_key(paths.home, rng));
     auto store = TRY(kms::store::sqlite::open_sqlite_store(paths.home / "kms.db", root.check_value()));
     auto audit = TRY(kms::api::AuditLog::open(paths.audit()));
-    std::unique_ptr<Cloud> cloud(new Cloud(options, TRY(load_identity(options, paths)), clock, rng, std::move(log), std::move(root), std::move(store), std::move(audit)));
+    std::unique_ptr<Cloud> cloud(new Cloud(options, TRY(load_identity(options, paths)), clock, rng, std::move(log),
+                                           std::move(root), std::move(store), std::move(audit)));
     TRY(fill_directory(cloud->directory_, cloud->platform_, TRY(load_administrator(paths, rng))));
     kms::api::ServiceOptions kms_options;
     kms_options.regions = {cloud->platform_.region};
     kms_options.trust = TRY(load_trust(options, paths, cloud->platform_, clock.now(), rng));
     kms_options.document_age = seconds{options.document_age_seconds};
-    kms_options.principal_exists = [directory = &cloud->directory_](const iam::PrincipalName& name) { return directory->exists(name); };
+    kms_options.principal_exists = [directory = &cloud->directory_](const iam::PrincipalName& name) {
+      return directory->exists(name);
+    };
     cloud->log_.info("trust", {{"roots", kms_options.trust.names()}});
     if (kms_options.trust.names().find("local") != std::string::npos) {
-      cloud->log_.warn("trust.local", {{"note", "documents of local enclaves are accepted: their root is for development and protects nothing"}});
+      cloud->log_.warn(
+          "trust.local",
+          {{"note", "documents of local enclaves are accepted: their root is for development and protects nothing"}});
     }
-    cloud->kms_.emplace(kms::api::ServiceParts{cloud->keyring_, cloud->directory_, *cloud->audit_, clock, rng, cloud->log_}, std::move(kms_options));
+    cloud->kms_.emplace(
+        kms::api::ServiceParts{cloud->keyring_, cloud->directory_, *cloud->audit_, clock, rng, cloud->log_},
+        std::move(kms_options));
     std::vector<std::string> sts_regions{cloud->platform_.region};
     // The global endpoint signs for us-east-1.
     if (sts_regions.front() != "us-east-1") sts_regions.emplace_back("us-east-1");
-    cloud->sts_.emplace(cloud->directory_, [audit = cloud->audit_.get()](json::Object event) { return audit->append(std::move(event)); },
-                        clock, rng, cloud->log_, sts::ServiceOptions{std::move(sts_regions)});
+    cloud->sts_.emplace(
+        cloud->directory_,
+        [audit = cloud->audit_.get()](json::Object event) { return audit->append(std::move(event)); }, clock, rng,
+        cloud->log_, sts::ServiceOptions{std::move(sts_regions)});
     imds::Instance instance;
     instance.account = cloud->platform_.account;
     instance.region = cloud->platform_.region;
     instance.instance_id = cloud->platform_.instance_id;
     instance.pending_time = clock.now();
     if (!cloud->platform_.role_arn.empty()) instance.role_name = TRY(parse_role_arn(cloud->platform_.role_arn)).name;
-    cloud->imds_.emplace(std::move(instance), [sessions = &cloud->sessions_] { return sessions->credentials(); }, clock, rng);
+    cloud->imds_.emplace(
+        std::move(instance), [sessions = &cloud->sessions_] { return sessions->credentials(); }, clock, rng);
     return cloud;
   }
 
@@ -191,7 +204,8 @@ class Cloud {
   // Nothing of a request is trusted here: each service verifies that it was signed for it.
   http::Response handle_https(const http::Request& request) {
     if (request.path() == "/healthz" && request.method == "GET") return plain(200, "ok\n");
-    const bool kms = kms::api::Service::is_target(request) || sigv4::scoped_service(request) == "kms" || !options_.serve_sts;
+    const bool kms =
+        kms::api::Service::is_target(request) || sigv4::scoped_service(request) == "kms" || !options_.serve_sts;
     if (kms && options_.serve_kms) return kms_->handle(request);
     if (!kms && options_.serve_sts) return sts_->handle(request);
     return plain(404, "not served here\n");
@@ -244,14 +258,19 @@ std::string url(std::string_view scheme, const net::BoundAddress& bound) {
   return fmt::format("{}://{}{}{}:{}", scheme, v6 ? "[" : "", bound.address, v6 ? "]" : "", bound.port);
 }
 
-Result<json::Object> open_listeners(const Options& options, Cloud& cloud, net::Server& server, net::Pool& pool, net::TlsIdentity identity) {
+Result<json::Object> open_listeners(const Options& options, Cloud& cloud, net::Server& server, net::Pool& pool,
+                                    net::TlsIdentity identity) {
   json::Object endpoints;
   if (options.serve_kms || options.serve_sts) {
     net::ListenerOptions listener;
     listener.address = options.listen.host;
     listener.port = options.listen.port;
     listener.tls = std::move(identity);
-    const auto bound = TRY(server.listen(std::move(listener), net::on_pool(pool, [&cloud](const http::Request& request) { return cloud.handle_https(request); })).in("--listen"));
+    const auto bound = TRY(
+        server
+            .listen(std::move(listener),
+                    net::on_pool(pool, [&cloud](const http::Request& request) { return cloud.handle_https(request); }))
+            .in("--listen"));
     // The certificate has the name; an address of another interface is its own name.
     const bool loopback = bound.address == "127.0.0.1" || bound.address == "::1";
     endpoints.set("kms", loopback ? fmt::format("https://localhost:{}", bound.port) : url("https", bound));
@@ -260,7 +279,11 @@ Result<json::Object> open_listeners(const Options& options, Cloud& cloud, net::S
     net::ListenerOptions listener;
     listener.address = options.imds.host;
     listener.port = options.imds.port;
-    const auto bound = TRY(server.listen(std::move(listener), net::Handler([&cloud](const http::Request& request) { return cloud.handle_imds(request); })).in("--imds"));
+    const auto bound =
+        TRY(server
+                .listen(std::move(listener),
+                        net::Handler([&cloud](const http::Request& request) { return cloud.handle_imds(request); }))
+                .in("--imds"));
     endpoints.set("imds", url("http", bound));
   }
   return endpoints;
@@ -294,7 +317,8 @@ Result<void> serve(const Options& options) {
   }));
   // Threads begin after the signals are theirs no more.
   net::Pool pool("kms", options.threads);
-  const json::Object endpoints = TRY(open_listeners(options, *cloud, *server, pool, TRY(load_tls_identity(paths.home / "ca", names, clock.now()))));
+  const json::Object endpoints = TRY(
+      open_listeners(options, *cloud, *server, pool, TRY(load_tls_identity(paths.home / "ca", names, clock.now()))));
   const auto run_files = TRY(RunFiles::write(paths, endpoints));
 
   const net::Timer deletion = loop->every(seconds{60}, [&] {
@@ -306,7 +330,9 @@ Result<void> serve(const Options& options) {
     if (!replaced.ok()) log.error("tls.renewal-failed", {{"error", replaced.error().message()}});
   });
   const json::Value shown(endpoints);
-  log.info("serving", {{"endpoints", json::encode(shown)}, {"account", cloud->platform().account}, {"region", cloud->platform().region}});
+  log.info("serving", {{"endpoints", json::encode(shown)},
+                       {"account", cloud->platform().account},
+                       {"region", cloud->platform().region}});
   loop->run();
   log.info("stopped");
   return {};

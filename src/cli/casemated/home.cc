@@ -62,7 +62,8 @@ Result<AccessKey> load_administrator(const os::Paths& paths, Rng& rng) {
   if (file.ok()) return parse_administrator(as_text(file->expose())).in(paths.credentials().native());
   if (file.error().code() != ErrorCode::kNotFound) return file.error();
   AccessKey key{sts::make_access_key_id("AKIA", rng), sts::make_secret_access_key(rng)};
-  const Secret text = Secret::copy_of(as_bytes(fmt::format("[admin]\naws_access_key_id = {}\naws_secret_access_key = {}\n", key.id, as_text(key.secret.expose()))));
+  const Secret text = Secret::copy_of(as_bytes(fmt::format(
+      "[admin]\naws_access_key_id = {}\naws_secret_access_key = {}\n", key.id, as_text(key.secret.expose()))));
   TRY(os::create_file(paths.credentials(), text.expose(), 0600));
   return key;
 }

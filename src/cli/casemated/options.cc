@@ -20,7 +20,8 @@ Result<HostPort> parse_host_port(std::string_view text) {
     port = text.substr(colon + 1);
   }
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
-  if (error != std::errc{} || end != port.data() + port.size()) return malformed("{}: want HOST:PORT, a port of at most 65535", text);
+  if (error != std::errc{} || end != port.data() + port.size())
+    return malformed("{}: want HOST:PORT, a port of at most 65535", text);
   return out;
 }
 
@@ -44,7 +45,8 @@ Result<void> apply_services(const std::vector<std::string>& services, Options& o
 }
 
 bool is_region(std::string_view text) {
-  return !text.empty() && text.size() <= 32 && text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string_view::npos;
+  return !text.empty() && text.size() <= 32 &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string_view::npos;
 }
 
 }  // namespace
@@ -59,17 +61,25 @@ std::variant<Options, Exit> parse_options(int argc, const char* const* argv) {
   app.set_version_flag("--version", "casemated " CASEMATE_VERSION);
   app.add_option("--home", options.home, "Folder of keys and state (CASEMATE_HOME)");
   app.add_option("--run-dir", options.run_dir, "Folder of run files (CASEMATE_RUN_DIR)");
-  app.add_option("--listen", listen, "Address and port of KMS and STS (HTTPS); port 0 takes any free one")->capture_default_str();
+  app.add_option("--listen", listen, "Address and port of KMS and STS (HTTPS); port 0 takes any free one")
+      ->capture_default_str();
   app.add_option("--imds", imds, "Address and port of the instance metadata service (HTTP)")->capture_default_str();
   app.add_option("--services", services, "Which of kms, sts and imds to serve")->delimiter(',')->capture_default_str();
-  app.add_option("--trust", options.trust, "Roots of attestation documents: aws, aws-us-gov, local, or PEM files")->delimiter(',')->capture_default_str();
+  app.add_option("--trust", options.trust, "Roots of attestation documents: aws, aws-us-gov, local, or PEM files")
+      ->delimiter(',')
+      ->capture_default_str();
   app.add_option("--region", options.region, "Region to stand for (the platform's, else us-east-1)");
   app.add_option("--account", options.account, "Account to stand for (the platform's, else 111122223333)");
-  app.add_option("--document-age", options.document_age_seconds, "Seconds after which an attestation document is too old")
+  app.add_option("--document-age", options.document_age_seconds,
+                 "Seconds after which an attestation document is too old")
       ->check(CLI::Range(1U, 86400U))
       ->capture_default_str();
-  app.add_option("--threads", options.threads, "Threads that serve requests")->check(CLI::Range(1U, 64U))->capture_default_str();
-  app.add_option("--log-level", level, "debug, info, warn or error")->check(CLI::IsMember({"debug", "info", "warn", "error"}))->capture_default_str();
+  app.add_option("--threads", options.threads, "Threads that serve requests")
+      ->check(CLI::Range(1U, 64U))
+      ->capture_default_str();
+  app.add_option("--log-level", level, "debug, info, warn or error")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->capture_default_str();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -78,7 +88,10 @@ std::variant<Options, Exit> parse_options(int argc, const char* const* argv) {
     const int status = app.exit(error, out, err);
     return Exit{status == 0 ? 0 : 2, out.str(), status == 0 ? "" : fmt::format("casemated: {}\n", error.what())};
   }
-  options.log_level = level == "debug" ? LogLevel::kDebug : level == "warn" ? LogLevel::kWarn : level == "error" ? LogLevel::kError : LogLevel::kInfo;
+  options.log_level = level == "debug"   ? LogLevel::kDebug
+                      : level == "warn"  ? LogLevel::kWarn
+                      : level == "error" ? LogLevel::kError
+                                         : LogLevel::kInfo;
   const auto refuse = [](const Error& error) { return Exit{2, "", fmt::format("casemated: {}\n", error.message())}; };
   const auto kms_address = parse_host_port(listen);
   if (!kms_address.ok()) return refuse(Error(kms_address.error()).in("--listen"));
@@ -86,9 +99,12 @@ std::variant<Options, Exit> parse_options(int argc, const char* const* argv) {
   const auto imds_address = parse_host_port(imds);
   if (!imds_address.ok()) return refuse(Error(imds_address.error()).in("--imds"));
   options.imds = *imds_address;
-  if (const auto applied = apply_services(services, options); !applied.ok()) return refuse(Error(applied.error()).in("--services"));
-  if (!options.account.empty() && !iam::is_account_id(options.account)) return refuse(malformed("--account: {}: want 12 digits", options.account));
-  if (!options.region.empty() && !is_region(options.region)) return refuse(malformed("--region: {}: no name of a region", options.region));
+  if (const auto applied = apply_services(services, options); !applied.ok())
+    return refuse(Error(applied.error()).in("--services"));
+  if (!options.account.empty() && !iam::is_account_id(options.account))
+    return refuse(malformed("--account: {}: want 12 digits", options.account));
+  if (!options.region.empty() && !is_region(options.region))
+    return refuse(malformed("--region: {}: no name of a region", options.region));
   return options;
 }
 

@@ -61,7 +61,8 @@ std::string certificate_pem(X509* certificate) {
 
 Secret key_pem(EVP_PKEY* key) {
   const Memory bio(BIO_new(BIO_s_secmem()));
-  CASEMATE_CHECK(bio != nullptr && PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) == 1);
+  CASEMATE_CHECK(bio != nullptr &&
+                 PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) == 1);
   return Secret(drain(bio.get()));
 }
 
@@ -88,10 +89,12 @@ Pair make_certificate(const std::string& common_name, std::chrono::days life, Wa
   // An hour of grace for clients whose clock is behind.
   const std::time_t from = seconds(now - std::chrono::hours{1});
   const std::time_t to = seconds(now + life);
-  CASEMATE_CHECK(ASN1_TIME_set(X509_getm_notBefore(certificate), from) != nullptr && ASN1_TIME_set(X509_getm_notAfter(certificate), to) != nullptr);
+  CASEMATE_CHECK(ASN1_TIME_set(X509_getm_notBefore(certificate), from) != nullptr &&
+                 ASN1_TIME_set(X509_getm_notAfter(certificate), to) != nullptr);
   X509_NAME* const name = X509_get_subject_name(certificate);
   const auto add = [&](const char* field, const std::string& text) {
-    CASEMATE_CHECK(X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(text.data()),
+    CASEMATE_CHECK(X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8,
+                                              reinterpret_cast<const unsigned char*>(text.data()),
                                               static_cast<int>(text.size()), -1, 0) == 1);
   };
   add("O", "casemate");
@@ -108,8 +111,9 @@ Pair make_certificate(const std::string& common_name, std::chrono::days life, Wa
 }
 
 Pair make_authority(WallTime now) {
-  return make_certificate("casemate local certificate authority", kAuthorityLife, now, nullptr,
-                          {{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"}, {NID_key_usage, "critical,keyCertSign,cRLSign"}});
+  return make_certificate(
+      "casemate local certificate authority", kAuthorityLife, now, nullptr,
+      {{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"}, {NID_key_usage, "critical,keyCertSign,cRLSign"}});
 }
 
 Pair make_server(const Pair& authority, const std::vector<std::string>& names, WallTime now) {
@@ -137,7 +141,8 @@ Result<Pair> load_pair(const os::Path& certificate_path, const os::Path& key_pat
   const auto no_password = [](char*, int, int, void*) { return 0; };
   pair.key.reset(PEM_read_bio_PrivateKey(key.get(), nullptr, no_password, nullptr));
   if (pair.key == nullptr) return malformed("{}: no private key in PEM", key_path.native());
-  if (X509_check_private_key(pair.certificate.get(), pair.key.get()) != 1) return malformed("{}: not the key of {}", key_path.native(), certificate_path.native());
+  if (X509_check_private_key(pair.certificate.get(), pair.key.get()) != 1)
+    return malformed("{}: not the key of {}", key_path.native(), certificate_path.native());
   return pair;
 }
 
@@ -161,10 +166,16 @@ bool has_names(X509* certificate, const std::vector<std::string>& names) {
 }  // namespace
 
 std::vector<std::string> server_names(const std::string& region) {
-  return {"localhost", "kms." + region + ".amazonaws.com", "sts." + region + ".amazonaws.com", "sts.amazonaws.com", "127.0.0.1", "::1"};
+  return {"localhost",
+          "kms." + region + ".amazonaws.com",
+          "sts." + region + ".amazonaws.com",
+          "sts.amazonaws.com",
+          "127.0.0.1",
+          "::1"};
 }
 
-Result<net::TlsIdentity> load_tls_identity(const os::Path& folder, const std::vector<std::string>& names, WallTime now) {
+Result<net::TlsIdentity> load_tls_identity(const os::Path& folder, const std::vector<std::string>& names,
+                                           WallTime now) {
   TRY(os::make_private_directories(folder));
   ERR_clear_error();
   const os::Path ca_certificate = folder / "ca.pem";
@@ -180,7 +191,8 @@ Result<net::TlsIdentity> load_tls_identity(const os::Path& folder, const std::ve
   }
   auto server = load_pair(folder / "server.pem", folder / "server.key");
   if (!server.ok() && server.error().code() == ErrorCode::kDenied) return server.error();
-  const bool usable = server.ok() && !expires_before(server->certificate.get(), now + kRenewBefore) && has_names(server->certificate.get(), names) &&
+  const bool usable = server.ok() && !expires_before(server->certificate.get(), now + kRenewBefore) &&
+                      has_names(server->certificate.get(), names) &&
                       X509_verify(server->certificate.get(), X509_get0_pubkey(authority->certificate.get())) == 1;
   if (!usable) {
     server = make_server(*authority, names, now);

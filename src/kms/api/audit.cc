@@ -36,7 +36,8 @@ Result<Tail> read_tail(int fd) {
   const off_t size = ::lseek(fd, 0, SEEK_END);
   if (size < 0) return errno_error("lseek");
   Tail tail;
-  const auto from = static_cast<std::uint64_t>(size) > 2 * kLongestLine ? static_cast<std::uint64_t>(size) - 2 * kLongestLine : 0;
+  const auto from =
+      static_cast<std::uint64_t>(size) > 2 * kLongestLine ? static_cast<std::uint64_t>(size) - 2 * kLongestLine : 0;
   std::string text(static_cast<std::size_t>(static_cast<std::uint64_t>(size) - from), '\0');
   os::FdSource source(fd, from, text.size());
   for (std::size_t done = 0; done < text.size();) {
@@ -48,7 +49,8 @@ Result<Tail> read_tail(int fd) {
   if (end == std::string::npos) return tail;
   tail.end = from + end + 1;
   const std::size_t before = end == 0 ? std::string::npos : text.rfind('\n', end - 1);
-  tail.last_line = text.substr(before == std::string::npos ? 0 : before + 1, before == std::string::npos ? end : end - before - 1);
+  tail.last_line =
+      text.substr(before == std::string::npos ? 0 : before + 1, before == std::string::npos ? end : end - before - 1);
   return tail;
 }
 

@@ -14,8 +14,9 @@ namespace casemate::kms::api {
 
 class AuditLog {
  public:
-  // open appends to `path` (mode 0600), going on with the chain that is there. A last line that was cut short, by a crash
-  // in the middle of writing it, is removed: no answer was given for it. Errors: kMalformed (the last line is no event).
+  // open appends to `path` (mode 0600), going on with the chain that is there. A last line that was cut short, by a
+  // crash in the middle of writing it, is removed: no answer was given for it. Errors: kMalformed (the last line is no
+  // event).
   static Result<std::unique_ptr<AuditLog>> open(const os::Path& path);
 
   // append adds `casemate.previous` and `casemate.hash` and writes the line. The event is in the file, though not yet

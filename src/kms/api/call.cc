@@ -64,10 +64,12 @@ Outcome<void> Call::decide(const iam::AuthorizationRequest& request, std::string
   const iam::Decision decision = iam::decide(request);
   if (decision.allowed()) return {};
   notes_.decision = iam::to_json(iam::trace(request));
-  return fault(FaultKind::kAccessDenied, iam::access_denied_text(caller_->principal, action, request.resource, decision));
+  return fault(FaultKind::kAccessDenied,
+               iam::access_denied_text(caller_->principal, action, request.resource, decision));
 }
 
-Outcome<void> Call::authorize(std::string_view action, const Located& located, const EncryptionContext* encryption_context) {
+Outcome<void> Call::authorize(std::string_view action, const Located& located,
+                              const EncryptionContext* encryption_context) {
   const KeyRecord& record = *located.record;
   notes_.resources.emplace_back(record.arn, record.key.realm.account);
   iam::RequestContext context = context_;
@@ -104,14 +106,16 @@ Outcome<void> Call::authorize_by_identity(std::string_view action, std::string_v
 Outcome<void> Call::require_state(StateRule rule, const KeyRecord& record) {
   auto checked = check_state(rule, record.key.state, record.arn);
   if (!checked.ok()) {
-    notes_.decision = iam::to_json(iam::trace_of(iam::Cause::kKeyState, checked.error().message.value_or(""),
-                                                 caller_->principal.arn, fmt::format("kms:{}", operation_.name), record.arn));
+    notes_.decision =
+        iam::to_json(iam::trace_of(iam::Cause::kKeyState, checked.error().message.value_or(""), caller_->principal.arn,
+                                   fmt::format("kms:{}", operation_.name), record.arn));
   }
   return checked;
 }
 
 Fault Call::refuse_document(iam::Cause cause, std::string_view message, std::string_view detail) {
-  notes_.decision = iam::to_json(iam::trace_of(cause, detail, caller_->principal.arn, fmt::format("kms:{}", operation_.name), "*"));
+  notes_.decision =
+      iam::to_json(iam::trace_of(cause, detail, caller_->principal.arn, fmt::format("kms:{}", operation_.name), "*"));
   Fault refused = fault(FaultKind::kValidation, std::string(message));
   refused.detail = detail;
   return refused;
@@ -122,11 +126,13 @@ Outcome<std::optional<Recipient>> Call::read_recipient() {
   const Input* recipient = input_.structure("Recipient");
   if (recipient == nullptr) return std::optional<Recipient>{};
   if (recipient->text("KeyEncryptionAlgorithm") == nullptr) {
-    return fault(FaultKind::kValidation, constraint_failure("Value null at 'recipient.keyEncryptionAlgorithm'", "Member must not be null"));
+    return fault(FaultKind::kValidation,
+                 constraint_failure("Value null at 'recipient.keyEncryptionAlgorithm'", "Member must not be null"));
   }
   const Secret* bytes = recipient->blob("AttestationDocument");
   if (bytes == nullptr) {
-    return fault(FaultKind::kValidation, constraint_failure("Value null at 'recipient.attestationDocument'", "Member must not be null"));
+    return fault(FaultKind::kValidation,
+                 constraint_failure("Value null at 'recipient.attestationDocument'", "Member must not be null"));
   }
 
   attestation::Policy policy = attestation::Policy::at_time(now_);
@@ -135,9 +141,11 @@ Outcome<std::optional<Recipient>> Call::read_recipient() {
   auto verified = attestation::verify(bytes->expose(), options().trust, policy, &environment_.chains);
   if (!verified.ok()) {
     if (verified.error().code() == ErrorCode::kUntrusted) {
-      return refuse_document(iam::Cause::kDocumentUntrusted, "The attestation document could not be verified.", verified.error().message());
+      return refuse_document(iam::Cause::kDocumentUntrusted, "The attestation document could not be verified.",
+                             verified.error().message());
     }
-    return refuse_document(iam::Cause::kDocumentInvalid, "The attestation document is not valid.", verified.error().message());
+    return refuse_document(iam::Cause::kDocumentInvalid, "The attestation document is not valid.",
+                           verified.error().message());
   }
   const attestation::Document& document = verified->document();
   if (now_ - document.timestamp > options().document_age) {
@@ -147,11 +155,13 @@ Outcome<std::optional<Recipient>> Call::read_recipient() {
   }
   notes_.recipient = describe_recipient(*verified);
   if (!document.public_key) {
-    return refuse_document(iam::Cause::kDocumentInvalid, "The attestation document contains no public key.", "public_key: absent");
+    return refuse_document(iam::Cause::kDocumentInvalid, "The attestation document contains no public key.",
+                           "public_key: absent");
   }
   auto key = crypto::RsaPublicKey::parse_spki(*document.public_key);
   if (!key.ok()) {
-    return refuse_document(iam::Cause::kDocumentInvalid, "The public key in the attestation document is not an RSA key of 2048 to 4096 bits.",
+    return refuse_document(iam::Cause::kDocumentInvalid,
+                           "The public key in the attestation document is not an RSA key of 2048 to 4096 bits.",
                            key.error().message());
   }
   add_recipient_keys(context_, document);

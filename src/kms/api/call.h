@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Call: one authenticated request on its way through an operation: what it asks, who asks, and what will be written of it.
+// Call: one authenticated request on its way through an operation: what it asks, who asks, and what will be written of
+// it.
 #pragma once
 
 #include <optional>
@@ -70,9 +71,10 @@ class Call {
   // locate finds the key that a member names.
   Outcome<Located> locate(std::string_view member, AllowAlias allow_alias);
 
-  // authorize decides on a key; identity policies alone decide on what has no resource policy. A refusal leaves its trace
-  // in the notes.
-  Outcome<void> authorize(std::string_view action, const Located& located, const EncryptionContext* encryption_context = nullptr);
+  // authorize decides on a key; identity policies alone decide on what has no resource policy. A refusal leaves its
+  // trace in the notes.
+  Outcome<void> authorize(std::string_view action, const Located& located,
+                          const EncryptionContext* encryption_context = nullptr);
   Outcome<void> authorize_by_identity(std::string_view action, std::string_view resource);
 
   // require_state notes the state as the cause when it forbids the operation.

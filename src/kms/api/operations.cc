@@ -12,7 +12,8 @@ using std::string_view;
 
 bool is_alias_text(string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ':' || c == '/' || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ':' || c == '/' ||
+           c == '_' || c == '-';
   });
 }
 
@@ -43,7 +44,8 @@ bool is_marker_text(string_view text) {
 }
 bool is_xks_key_id(string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
   });
 }
 
@@ -54,11 +56,36 @@ constexpr Pattern kMarkerPattern{"[\\u0020-\\u00FF]*", is_marker_text};
 constexpr Pattern kXksPattern{"^[a-zA-Z0-9-_.]+$", is_xks_key_id};
 
 constexpr string_view kUsages[] = {"SIGN_VERIFY", "ENCRYPT_DECRYPT", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT"};
-constexpr string_view kOldSpecs[] = {"RSA_2048", "RSA_3072", "RSA_4096", "ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521", "ECC_SECG_P256K1",
-                                     "SYMMETRIC_DEFAULT", "HMAC_224", "HMAC_256", "HMAC_384", "HMAC_512", "SM2"};
-constexpr string_view kSpecs[] = {"RSA_2048", "RSA_3072", "RSA_4096", "ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521", "ECC_SECG_P256K1",
-                                  "SYMMETRIC_DEFAULT", "HMAC_224", "HMAC_256", "HMAC_384", "HMAC_512", "SM2", "ML_DSA_44", "ML_DSA_65",
-                                  "ML_DSA_87", "ECC_NIST_EDWARDS25519"};
+constexpr string_view kOldSpecs[] = {"RSA_2048",
+                                     "RSA_3072",
+                                     "RSA_4096",
+                                     "ECC_NIST_P256",
+                                     "ECC_NIST_P384",
+                                     "ECC_NIST_P521",
+                                     "ECC_SECG_P256K1",
+                                     "SYMMETRIC_DEFAULT",
+                                     "HMAC_224",
+                                     "HMAC_256",
+                                     "HMAC_384",
+                                     "HMAC_512",
+                                     "SM2"};
+constexpr string_view kSpecs[] = {"RSA_2048",
+                                  "RSA_3072",
+                                  "RSA_4096",
+                                  "ECC_NIST_P256",
+                                  "ECC_NIST_P384",
+                                  "ECC_NIST_P521",
+                                  "ECC_SECG_P256K1",
+                                  "SYMMETRIC_DEFAULT",
+                                  "HMAC_224",
+                                  "HMAC_256",
+                                  "HMAC_384",
+                                  "HMAC_512",
+                                  "SM2",
+                                  "ML_DSA_44",
+                                  "ML_DSA_65",
+                                  "ML_DSA_87",
+                                  "ECC_NIST_EDWARDS25519"};
 constexpr string_view kOrigins[] = {"AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"};
 constexpr string_view kAlgorithms[] = {"SYMMETRIC_DEFAULT", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "SM2PKE"};
 constexpr string_view kDataKeySpecs[] = {"AES_256", "AES_128"};
@@ -68,7 +95,8 @@ constexpr string_view kModifiers[] = {"IGNORE_CIPHERTEXT"};
 constexpr auto kRequired = Presence::kRequired;
 constexpr auto kOptional = Presence::kOptional;
 
-constexpr Member text(string_view name, Presence presence, std::int64_t least, std::int64_t most, const Pattern* pattern = nullptr) {
+constexpr Member text(string_view name, Presence presence, std::int64_t least, std::int64_t most,
+                      const Pattern* pattern = nullptr) {
   return {.name = name, .presence = presence, .least = least, .most = most, .pattern = pattern};
 }
 constexpr Member choice(string_view name, std::span<const string_view> values) {
@@ -80,21 +108,28 @@ constexpr Member flag(string_view name) {
 constexpr Member number(string_view name, std::int64_t least, std::int64_t most) {
   return {.name = name, .type = Type::kInteger, .least = least, .most = most};
 }
-constexpr Member blob(string_view name, Presence presence, std::int64_t most, Sensitivity sensitivity = Sensitivity::kPublic) {
-  return {.name = name, .type = Type::kBlob, .presence = presence, .least = 1, .most = most, .sensitivity = sensitivity};
+constexpr Member blob(string_view name, Presence presence, std::int64_t most,
+                      Sensitivity sensitivity = Sensitivity::kPublic) {
+  return {
+      .name = name, .type = Type::kBlob, .presence = presence, .least = 1, .most = most, .sensitivity = sensitivity};
 }
 constexpr Member pairs(string_view name) {
   return {.name = name, .type = Type::kStringMap};
 }
 
 constexpr Member kTagMembers[] = {text("TagKey", kRequired, 1, 128), text("TagValue", kRequired, 0, 256)};
-constexpr Member kRecipientMembers[] = {choice("KeyEncryptionAlgorithm", kRecipientAlgorithms), blob("AttestationDocument", kOptional, 262144)};
+constexpr Member kRecipientMembers[] = {choice("KeyEncryptionAlgorithm", kRecipientAlgorithms),
+                                        blob("AttestationDocument", kOptional, 262144)};
 constexpr Member kGrantToken = text("GrantToken", kOptional, 1, 8192);
 constexpr Member kModifier = choice("DryRunModifier", kModifiers);
 
 constexpr Member kKeyId = text("KeyId", kRequired, 1, 2048);
 constexpr Member kOptionalKeyId = text("KeyId", kOptional, 1, 2048);
-constexpr Member kGrantTokens{.name = "GrantTokens", .type = Type::kStringList, .most = 10, .item = &kGrantToken, .sensitivity = Sensitivity::kSensitive};
+constexpr Member kGrantTokens{.name = "GrantTokens",
+                              .type = Type::kStringList,
+                              .most = 10,
+                              .item = &kGrantToken,
+                              .sensitivity = Sensitivity::kSensitive};
 constexpr Member kTags{.name = "Tags", .type = Type::kStructureList, .members = kTagMembers};
 constexpr Member kRecipient{.name = "Recipient", .type = Type::kStructure, .members = kRecipientMembers};
 constexpr Member kDryRunModifiers{.name = "DryRunModifiers", .type = Type::kStringList, .item = &kModifier};
@@ -129,10 +164,19 @@ constexpr Member kAliasToKey[] = {kAliasName, kTargetKeyId};
 constexpr Member kDeleteAlias[] = {kAliasName};
 constexpr Member kListAliases[] = {kOptionalKeyId, kLimit, kMarker};
 constexpr Member kGetKeyPolicy[] = {kKeyId, kPolicyName};
-constexpr Member kPutKeyPolicy[] = {kKeyId, kPolicyName, text("Policy", kRequired, 1, 131072, &kPolicyPattern), kBypass};
+constexpr Member kPutKeyPolicy[] = {kKeyId, kPolicyName, text("Policy", kRequired, 1, 131072, &kPolicyPattern),
+                                    kBypass};
 constexpr Member kListOfKey[] = {kKeyId, kLimit, kMarker};
-constexpr Member kEncrypt[] = {kKeyId, blob("Plaintext", kRequired, 4096, Sensitivity::kSensitive), kContext, kGrantTokens, kAlgorithm, kDryRun};
-constexpr Member kDecrypt[] = {blob("CiphertextBlob", kOptional, 6144), kContext, kGrantTokens, kOptionalKeyId, kAlgorithm, kRecipient, kDryRun, kDryRunModifiers};
+constexpr Member kEncrypt[] = {
+    kKeyId, blob("Plaintext", kRequired, 4096, Sensitivity::kSensitive), kContext, kGrantTokens, kAlgorithm, kDryRun};
+constexpr Member kDecrypt[] = {blob("CiphertextBlob", kOptional, 6144),
+                               kContext,
+                               kGrantTokens,
+                               kOptionalKeyId,
+                               kAlgorithm,
+                               kRecipient,
+                               kDryRun,
+                               kDryRunModifiers};
 constexpr Member kReEncrypt[] = {blob("CiphertextBlob", kOptional, 6144),
                                  pairs("SourceEncryptionContext"),
                                  text("SourceKeyId", kOptional, 1, 2048),
@@ -143,7 +187,8 @@ constexpr Member kReEncrypt[] = {blob("CiphertextBlob", kOptional, 6144),
                                  kGrantTokens,
                                  kDryRun,
                                  kDryRunModifiers};
-constexpr Member kGenerateDataKey[] = {kKeyId, kContext, kNumberOfBytes, kDataKeySpec, kGrantTokens, kRecipient, kDryRun};
+constexpr Member kGenerateDataKey[] = {kKeyId,       kContext,   kNumberOfBytes, kDataKeySpec,
+                                       kGrantTokens, kRecipient, kDryRun};
 constexpr Member kGenerateDataKeyOnly[] = {kKeyId, kContext, kDataKeySpec, kNumberOfBytes, kGrantTokens, kDryRun};
 constexpr Member kGenerateRandom[] = {kNumberOfBytes, kStoreId, kRecipient};
 constexpr Member kScheduleKeyDeletion[] = {kKeyId, number("PendingWindowInDays", 1, 365)};
@@ -217,8 +262,9 @@ std::span<const Operation> all_operations() {
 }
 
 const Operation* find_operation(string_view name) {
-  const auto* it = std::lower_bound(std::begin(kOperations), std::end(kOperations), name,
-                                    [](const Operation& operation, string_view wanted) { return operation.name < wanted; });
+  const auto* it =
+      std::lower_bound(std::begin(kOperations), std::end(kOperations), name,
+                       [](const Operation& operation, string_view wanted) { return operation.name < wanted; });
   return it != std::end(kOperations) && it->name == name ? it : nullptr;
 }
 
@@ -230,8 +276,9 @@ Outcome<PageRequest> read_page(const Call& call, std::size_t default_limit, std:
   PageRequest page;
   const std::int64_t limit = call.input().integer("Limit").value_or(static_cast<std::int64_t>(default_limit));
   if (limit > static_cast<std::int64_t>(most)) {
-    return fault(FaultKind::kValidation, constraint_failure(fmt::format("Value '{}' at 'limit'", limit),
-                                                            fmt::format("Member must have value less than or equal to {}", most)));
+    return fault(FaultKind::kValidation,
+                 constraint_failure(fmt::format("Value '{}' at 'limit'", limit),
+                                    fmt::format("Member must have value less than or equal to {}", most)));
   }
   page.limit = static_cast<std::size_t>(limit);
   if (const std::string* marker = call.input().text("Marker")) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The operations of KMS: the table of all, and the handlers of those that are built. A further one is a row and a handler.
+// The operations of KMS: the table of all, and the handlers of those that are built. A further one is a row and a
+// handler.
 #pragma once
 
 #include "kms/api/call.h"

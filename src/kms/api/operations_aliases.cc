@@ -41,7 +41,8 @@ Outcome<Answer> create_alias(Call& call) {
   TRY(call.authorize("CreateAlias", target));
   TRY(call.require_state(StateRule::kCreateAlias, *target.record));
   if (target.record->aliases.size() >= kMostAliasesOfKey) {
-    return fault(FaultKind::kLimitExceeded, fmt::format("The key {} has {} aliases, which is the most.", target.record->arn, kMostAliasesOfKey));
+    return fault(FaultKind::kLimitExceeded,
+                 fmt::format("The key {} has {} aliases, which is the most.", target.record->arn, kMostAliasesOfKey));
   }
   TRY(call.keyring().create_alias(call.realm(), name, *target.record));
   return Answer{};
@@ -57,10 +58,12 @@ Outcome<Answer> update_alias(Call& call) {
   if (before.record->key.id != target.record->key.id) TRY(call.authorize("UpdateAlias", target));
   TRY(call.require_state(StateRule::kTargetOfAlias, *target.record));
   if (before.record->key.usage != target.record->key.usage) {
-    return fault(FaultKind::kValidation,
-                 fmt::format("Alias {} cannot be changed from a CMK with key usage {} to a CMK with key usage {}. The key usage of the "
-                             "current CMK and the new CMK must be the same.",
-                             alias_arn(call.realm(), name), to_string(before.record->key.usage), to_string(target.record->key.usage)));
+    return fault(
+        FaultKind::kValidation,
+        fmt::format(
+            "Alias {} cannot be changed from a CMK with key usage {} to a CMK with key usage {}. The key usage of the "
+            "current CMK and the new CMK must be the same.",
+            alias_arn(call.realm(), name), to_string(before.record->key.usage), to_string(target.record->key.usage)));
   }
   TRY(call.keyring().update_alias(call.realm(), name, *target.record));
   return Answer{};

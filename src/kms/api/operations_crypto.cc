@@ -23,12 +23,14 @@ Outcome<EncryptionContext> read_context(Call& call, std::string_view member) {
   std::size_t bytes = 0;
   for (const auto& [name, value] : *pairs) bytes += name.size() + value.size();
   if (bytes > kMostContextBytes) {
-    return fault(FaultKind::kValidation, fmt::format("The encryption context has {} bytes, at most {}.", bytes, kMostContextBytes));
+    return fault(FaultKind::kValidation,
+                 fmt::format("The encryption context has {} bytes, at most {}.", bytes, kMostContextBytes));
   }
   return EncryptionContext(*pairs);
 }
 
-void add_context_keys(iam::RequestContext& context, const EncryptionContext& encryption_context, std::string_view algorithm) {
+void add_context_keys(iam::RequestContext& context, const EncryptionContext& encryption_context,
+                      std::string_view algorithm) {
   std::vector<std::string> names;
   for (const auto& [name, value] : encryption_context) {
     context.set(fmt::format("kms:EncryptionContext:{}", name), value);
@@ -41,28 +43,34 @@ void add_context_keys(iam::RequestContext& context, const EncryptionContext& enc
 Outcome<void> check_grant_tokens(const Input& input) {
   const auto* tokens = input.texts("GrantTokens");
   if (tokens == nullptr || tokens->empty()) return {};
-  return fault(FaultKind::kInvalidGrantToken, "The request was rejected because the specified grant token is not valid.");
+  return fault(FaultKind::kInvalidGrantToken,
+               "The request was rejected because the specified grant token is not valid.");
 }
 
 Outcome<void> check_usage(const KeyRecord& record, std::string_view operation, std::string_view algorithm) {
   if (record.key.usage != KeyUsage::kEncryptDecrypt) {
-    return fault(FaultKind::kInvalidKeyUsage, fmt::format("{} key usage is {} which is not valid for {}.", record.arn, to_string(record.key.usage), operation));
+    return fault(FaultKind::kInvalidKeyUsage, fmt::format("{} key usage is {} which is not valid for {}.", record.arn,
+                                                          to_string(record.key.usage), operation));
   }
   for (const std::string_view offered : traits_of(record.key.spec).encryption_algorithms) {
     if (offered == algorithm) return {};
   }
-  return fault(FaultKind::kInvalidKeyUsage, fmt::format("Algorithm {} is incompatible with key spec {}.", algorithm, to_string(record.key.spec)));
+  return fault(FaultKind::kInvalidKeyUsage,
+               fmt::format("Algorithm {} is incompatible with key spec {}.", algorithm, to_string(record.key.spec)));
 }
 
-Outcome<Bytes> seal_with(Call& call, const KeyRecord& record, const EncryptionContext& context, const Secret& plaintext) {
+Outcome<Bytes> seal_with(Call& call, const KeyRecord& record, const EncryptionContext& context,
+                         const Secret& plaintext) {
   const UsableMaterial* material = record.current_material();
-  if (material == nullptr) return silent_fault(FaultKind::kInternal, fmt::format("{}: no current material", record.arn));
+  if (material == nullptr)
+    return silent_fault(FaultKind::kInternal, fmt::format("{}: no current material", record.arn));
   return seal_ciphertext(material->secret, material->id, context, plaintext, call.rng());
 }
 
-// deliver puts the plaintext into the answer, or the envelope for the recipient instead; the member that is not meant is
-// absent, since clients reject one that is null.
-Outcome<void> deliver(Call& call, json::Object& answer, const std::optional<Recipient>& recipient, const Secret& plaintext) {
+// deliver puts the plaintext into the answer, or the envelope for the recipient instead; the member that is not meant
+// is absent, since clients reject one that is null.
+Outcome<void> deliver(Call& call, json::Object& answer, const std::optional<Recipient>& recipient,
+                      const Secret& plaintext) {
   if (!recipient) {
     answer.set("Plaintext", encode_base64(plaintext.expose()));
     return {};
@@ -96,23 +104,29 @@ Outcome<Located> locate_source(Call& call, const SourceMembers& members, const R
   return Located{record, {}};
 }
 
-Outcome<Source> open_source(Call& call, const SourceMembers& members, const EncryptionContext& context, std::string_view algorithm) {
+Outcome<Source> open_source(Call& call, const SourceMembers& members, const EncryptionContext& context,
+                            std::string_view algorithm) {
   const Secret* bytes = call.input().blob("CiphertextBlob");
   const auto* modifiers = call.input().texts("DryRunModifiers");
   const bool ignore = call.input().flag("DryRun") && modifiers != nullptr && !modifiers->empty();
   if (bytes == nullptr && !ignore) {
-    return fault(FaultKind::kValidation, constraint_failure("Value null at 'ciphertextBlob'", "Member must not be null"));
+    return fault(FaultKind::kValidation,
+                 constraint_failure("Value null at 'ciphertextBlob'", "Member must not be null"));
   }
   if (bytes == nullptr && !call.input().has(members.key_id)) {
-    return fault(FaultKind::kValidation, constraint_failure(fmt::format("Value null at '{}'", lower_camel(members.key_id)), "Member must not be null"));
+    return fault(
+        FaultKind::kValidation,
+        constraint_failure(fmt::format("Value null at '{}'", lower_camel(members.key_id)), "Member must not be null"));
   }
-  const Result<CiphertextBlob> blob = bytes == nullptr ? Result<CiphertextBlob>(malformed("ciphertext: absent")) : parse_ciphertext(bytes->expose());
+  const Result<CiphertextBlob> blob =
+      bytes == nullptr ? Result<CiphertextBlob>(malformed("ciphertext: absent")) : parse_ciphertext(bytes->expose());
   const Located located = TRY(locate_source(call, members, blob));
   TRY(call.authorize(members.action, located, &context));
   TRY(check_grant_tokens(call.input()));
   TRY(call.require_state(StateRule::kUse, *located.record));
   if (located.record->key.usage != KeyUsage::kEncryptDecrypt) {
-    return fault(FaultKind::kIncorrectKey, "The key ID in the request does not identify a CMK that can perform this operation.");
+    return fault(FaultKind::kIncorrectKey,
+                 "The key ID in the request does not identify a CMK that can perform this operation.");
   }
   TRY(check_usage(*located.record, call.operation().name, algorithm));
   Source source;
@@ -124,7 +138,8 @@ Outcome<Source> open_source(Call& call, const SourceMembers& members, const Encr
   if (source.material == nullptr) {
     const KeyRecordPtr other = TRY(call.keyring().locate_material(call.realm(), blob->material));
     if (other == nullptr) return invalid_ciphertext("of an unknown key");
-    return fault(FaultKind::kIncorrectKey, "The key ID in the request does not identify a CMK that can perform this operation.");
+    return fault(FaultKind::kIncorrectKey,
+                 "The key ID in the request does not identify a CMK that can perform this operation.");
   }
   return source;
 }
@@ -139,7 +154,8 @@ Outcome<Secret> open_blob(const Source& source, const EncryptionContext& context
 Outcome<std::size_t> data_key_size(const Input& input) {
   const std::string* spec = input.text("KeySpec");
   const auto number = input.integer("NumberOfBytes");
-  if ((spec != nullptr) == number.has_value()) return fault(FaultKind::kValidation, "Please specify either number of bytes or key spec.");
+  if ((spec != nullptr) == number.has_value())
+    return fault(FaultKind::kValidation, "Please specify either number of bytes or key spec.");
   if (number) return static_cast<std::size_t>(*number);
   return std::size_t{*spec == "AES_128" ? 16U : 32U};
 }
@@ -180,7 +196,8 @@ Outcome<Answer> encrypt(Call& call) {
   TRY(check_usage(*located.record, "Encrypt", algorithm));
   TRY(call.end_dry_run());
   const Bytes blob = TRY(seal_with(call, *located.record, context, *call.input().blob("Plaintext")));
-  return Answer(json::Object{{"CiphertextBlob", encode_base64(blob)}, {"EncryptionAlgorithm", algorithm}, {"KeyId", located.record->arn}});
+  return Answer(json::Object{
+      {"CiphertextBlob", encode_base64(blob)}, {"EncryptionAlgorithm", algorithm}, {"KeyId", located.record->arn}});
 }
 
 Outcome<Answer> decrypt(Call& call) {
@@ -243,7 +260,8 @@ Outcome<Answer> generate_data_key_without_plaintext(Call& call) {
 Outcome<Answer> generate_random(Call& call) {
   const std::optional<Recipient> recipient = TRY(call.read_recipient());
   TRY(call.authorize_by_identity("GenerateRandom", "*"));
-  if (call.input().has("CustomKeyStoreId")) return fault(FaultKind::kUnsupported, "Custom key stores are not supported by this service.");
+  if (call.input().has("CustomKeyStoreId"))
+    return fault(FaultKind::kUnsupported, "Custom key stores are not supported by this service.");
   const auto size = call.input().integer("NumberOfBytes");
   if (!size) return fault(FaultKind::kValidation, "NumberOfBytes is required.");
   Secret bytes = Secret::of_size(static_cast<std::size_t>(*size));

@@ -17,13 +17,11 @@ json::Array strings(std::span<const std::string_view> values) {
 json::Object metadata(const KeyRecord& record) {
   const Key& key = record.key;
   const SpecTraits& traits = traits_of(key.spec);
-  json::Object out{{"AWSAccountId", key.realm.account},
-                   {"Arn", record.arn},
-                   {"CreationDate", seconds(key.created)},
-                   {"CustomerMasterKeySpec", traits.name},
-                   {"Description", key.description},
-                   {"Enabled", key.state == KeyState::kEnabled}};
-  if (key.current_material && key.spec == KeySpec::kSymmetricDefault) out.set("CurrentKeyMaterialId", encode_hex(*key.current_material));
+  json::Object out{{"AWSAccountId", key.realm.account},    {"Arn", record.arn},
+                   {"CreationDate", seconds(key.created)}, {"CustomerMasterKeySpec", traits.name},
+                   {"Description", key.description},       {"Enabled", key.state == KeyState::kEnabled}};
+  if (key.current_material && key.spec == KeySpec::kSymmetricDefault)
+    out.set("CurrentKeyMaterialId", encode_hex(*key.current_material));
   if (key.usage == KeyUsage::kEncryptDecrypt) out.set("EncryptionAlgorithms", strings(traits.encryption_algorithms));
   if (key.usage == KeyUsage::kSignVerify) out.set("SigningAlgorithms", strings(traits.signing_algorithms));
   if (key.usage == KeyUsage::kKeyAgreement) out.set("KeyAgreementAlgorithms", strings(traits.key_agreement_algorithms));
@@ -50,7 +48,8 @@ Outcome<Kind> read_kind(const Input& input) {
   const std::string* old_spec = input.text("CustomerMasterKeySpec");
   if (spec != nullptr && old_spec != nullptr) {
     return fault(FaultKind::kValidation,
-                 "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.");
+                 "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is "
+                 "deprecated.");
   }
   if (spec == nullptr) spec = old_spec;
   Kind kind;
@@ -58,10 +57,12 @@ Outcome<Kind> read_kind(const Input& input) {
   if (const std::string* usage = input.text("KeyUsage")) {
     kind.usage = parse_key_usage(*usage).value_or(KeyUsage::kEncryptDecrypt);
   } else if (kind.spec != KeySpec::kSymmetricDefault) {
-    return fault(FaultKind::kValidation, "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.");
+    return fault(FaultKind::kValidation,
+                 "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.");
   }
   if (!permits(kind.spec, kind.usage)) {
-    return fault(FaultKind::kValidation, fmt::format("KeyUsage {} is not compatible with KeySpec {}", to_string(kind.usage), to_string(kind.spec)));
+    return fault(FaultKind::kValidation, fmt::format("KeyUsage {} is not compatible with KeySpec {}",
+                                                     to_string(kind.usage), to_string(kind.spec)));
   }
   kind.origin = parse_key_origin(input.text_or("Origin", "AWS_KMS")).value_or(KeyOrigin::kAwsKms);
   return kind;
@@ -107,11 +108,14 @@ Outcome<void> authorize_creation(Call& call, const Kind& kind, const Tags& tags)
 // What this service has no machinery for is refused by name, never quietly made into something else.
 Outcome<void> check_supported(const Input& input, const Kind& kind) {
   if (kind.origin != KeyOrigin::kAwsKms || input.has("CustomKeyStoreId") || input.has("XksKeyId")) {
-    return fault(FaultKind::kUnsupported, fmt::format("Keys with the origin {} are not supported by this service.", to_string(kind.origin)));
+    return fault(FaultKind::kUnsupported,
+                 fmt::format("Keys with the origin {} are not supported by this service.", to_string(kind.origin)));
   }
-  if (input.flag("MultiRegion")) return fault(FaultKind::kUnsupported, "Multi-Region keys are not supported by this service.");
+  if (input.flag("MultiRegion"))
+    return fault(FaultKind::kUnsupported, "Multi-Region keys are not supported by this service.");
   if (kind.spec != KeySpec::kSymmetricDefault) {
-    return fault(FaultKind::kUnsupported, fmt::format("Keys of the spec {} are not supported by this service.", to_string(kind.spec)));
+    return fault(FaultKind::kUnsupported,
+                 fmt::format("Keys of the spec {} are not supported by this service.", to_string(kind.spec)));
   }
   return {};
 }
@@ -136,7 +140,8 @@ Outcome<Answer> create_key(Call& call) {
   draft.usage = kind.usage;
   draft.description = call.input().text_or("Description", "");
   const std::string* policy = call.input().text("Policy");
-  draft.policy = policy != nullptr ? *policy : iam::default_key_policy(call.realm().account, partition_of(call.realm().region));
+  draft.policy =
+      policy != nullptr ? *policy : iam::default_key_policy(call.realm().account, partition_of(call.realm().region));
   const iam::PolicyPtr parsed = TRY(check_key_policy(call, draft.policy));
   // The key has no name yet; its policy can only mean it by `*` or by a pattern.
   if (policy != nullptr) TRY(check_lock_out(call, parsed, key_arn(call.realm(), make_uuid(call.rng())), call.realm()));
@@ -159,7 +164,8 @@ Outcome<Answer> list_keys(Call& call) {
   const bool more = ids.size() > page.limit;
   if (more) ids.pop_back();
   json::Array keys;
-  for (const std::string& id : ids) keys.emplace_back(json::Object{{"KeyArn", key_arn(call.realm(), id)}, {"KeyId", id}});
+  for (const std::string& id : ids)
+    keys.emplace_back(json::Object{{"KeyArn", key_arn(call.realm(), id)}, {"KeyId", id}});
   json::Object answer{{"Keys", std::move(keys)}};
   end_page(answer, more, ids.empty() ? std::string_view{} : ids.back());
   return Answer(std::move(answer));
@@ -181,7 +187,8 @@ Outcome<Answer> schedule_key_deletion(Call& call) {
   if (days < 7 || days > 30) {
     return fault(FaultKind::kValidation,
                  constraint_failure(fmt::format("Value '{}' at 'pendingWindowInDays'", days),
-                                    days < 7 ? "Member must have value greater than or equal to 7" : "Member must have value less than or equal to 30"));
+                                    days < 7 ? "Member must have value greater than or equal to 7"
+                                             : "Member must have value less than or equal to 30"));
   }
   TRY(call.require_state(StateRule::kScheduleDeletion, *located.record));
   const WallTime date = TRY(call.keyring().schedule_deletion(*located.record, days));

@@ -13,7 +13,8 @@ constexpr std::string_view kOnlyName = "default";
 Outcome<iam::PolicyPtr> check_key_policy(const Call& call, std::string_view text) {
   const iam::PolicyLimits limits;
   if (text.size() > limits.bytes) {
-    return fault(FaultKind::kLimitExceeded, fmt::format("The key policy has {} bytes, at most {}.", text.size(), limits.bytes));
+    return fault(FaultKind::kLimitExceeded,
+                 fmt::format("The key policy has {} bytes, at most {}.", text.size(), limits.bytes));
   }
   const auto malformed_policy = [](const iam::PolicyDefect& defect) {
     Fault refused = fault(FaultKind::kMalformedPolicy, defect.aws_text);
@@ -23,7 +24,8 @@ Outcome<iam::PolicyPtr> check_key_policy(const Call& call, std::string_view text
   auto checked = iam::check_policy(text, iam::PolicyType::kResource, limits);
   if (const auto* defect = std::get_if<iam::PolicyDefect>(&checked)) return malformed_policy(*defect);
   const auto& policy = std::get<iam::PolicyPtr>(checked);
-  if (const auto defect = iam::find_invalid_principal(*policy, call.options().principal_exists)) return malformed_policy(*defect);
+  if (const auto defect = iam::find_invalid_principal(*policy, call.options().principal_exists))
+    return malformed_policy(*defect);
   return policy;
 }
 
@@ -36,7 +38,8 @@ Outcome<void> check_lock_out(Call& call, const iam::PolicyPtr& policy, std::stri
 Outcome<Answer> get_key_policy(Call& call) {
   const Located located = TRY(call.locate("KeyId", AllowAlias::kNo));
   TRY(call.authorize("GetKeyPolicy", located));
-  if (call.input().text_or("PolicyName", kOnlyName) != kOnlyName) return fault(FaultKind::kNotFound, "No such policy exists");
+  if (call.input().text_or("PolicyName", kOnlyName) != kOnlyName)
+    return fault(FaultKind::kNotFound, "No such policy exists");
   return Answer(json::Object{{"Policy", located.record->key.policy}, {"PolicyName", kOnlyName}});
 }
 
@@ -44,7 +47,8 @@ Outcome<Answer> put_key_policy(Call& call) {
   const Located located = TRY(call.locate("KeyId", AllowAlias::kNo));
   call.context().set_bool("kms:BypassPolicyLockoutSafetyCheck", call.input().flag("BypassPolicyLockoutSafetyCheck"));
   TRY(call.authorize("PutKeyPolicy", located));
-  if (call.input().text_or("PolicyName", kOnlyName) != kOnlyName) return silent_fault(FaultKind::kUnsupported, "a policy name other than default");
+  if (call.input().text_or("PolicyName", kOnlyName) != kOnlyName)
+    return silent_fault(FaultKind::kUnsupported, "a policy name other than default");
   const std::string& text = *call.input().text("Policy");
   const iam::PolicyPtr policy = TRY(check_key_policy(call, text));
   TRY(check_lock_out(call, policy, located.record->arn, located.record->key.realm));

@@ -32,7 +32,8 @@ struct Service::State {
 
   http::Response dispatch(const http::Request& request, const std::string& request_id);
   Outcome<Answer> run(Call& call);
-  Result<void> write_event(const http::Request& request, const Call& call, const Outcome<Answer>& outcome, const std::string& request_id);
+  Result<void> write_event(const http::Request& request, const Call& call, const Outcome<Answer>& outcome,
+                           const std::string& request_id);
 };
 
 Service::Service(ServiceParts parts, ServiceOptions options)
@@ -68,7 +69,10 @@ http::Response Service::State::dispatch(const http::Request& request, const std:
   auto verdict = sigv4::verify(request, expectation, now, parts.credentials);
   if (const auto* failure = std::get_if<sigv4::Failure>(&verdict)) {
     const sigv4::WireError error = sigv4::json_error(failure->kind);
-    parts.log.info("kms.unauthenticated", {{"operation", std::string(operation->name)}, {"peer", request.peer}, {"error", std::string(error.code)}, {"request", request_id}});
+    parts.log.info("kms.unauthenticated", {{"operation", std::string(operation->name)},
+                                           {"peer", request.peer},
+                                           {"error", std::string(error.code)},
+                                           {"request", request_id}});
     http::Response response = error_response(error.code, failure->message, error.status);
     if (error.code.empty()) response.body.clear();
     return response;
@@ -90,15 +94,20 @@ http::Response Service::State::dispatch(const http::Request& request, const std:
   iam::add_request_keys(context, request, authenticated.region, now);
   context.set("kms:CallerAccount", authenticated.identity->principal.account);
   Realm realm{authenticated.identity->principal.account, authenticated.region};
-  Call call({parts, options, chains}, *operation, std::move(input), authenticated.identity, std::move(realm), std::move(context), now);
+  Call call({parts, options, chains}, *operation, std::move(input), authenticated.identity, std::move(realm),
+            std::move(context), now);
   Outcome<Answer> outcome = unreadable ? Outcome<Answer>(std::move(*unreadable)) : run(call);
 
   if (!outcome.ok() && outcome.error().kind == FaultKind::kInternal) {
-    parts.log.error("kms.failed", {{"operation", std::string(operation->name)}, {"request", request_id}, {"error", outcome.error().detail}});
+    parts.log.error(
+        "kms.failed",
+        {{"operation", std::string(operation->name)}, {"request", request_id}, {"error", outcome.error().detail}});
   }
   // No answer without its event: neither a plaintext nor a refusal leaves unrecorded.
   if (const auto written = write_event(request, call, outcome, request_id); !written.ok()) {
-    parts.log.error("kms.audit-failed", {{"operation", std::string(operation->name)}, {"request", request_id}, {"error", written.error().message()}});
+    parts.log.error(
+        "kms.audit-failed",
+        {{"operation", std::string(operation->name)}, {"request", request_id}, {"error", written.error().message()}});
     return error_response(silent_fault(FaultKind::kInternal));
   }
   if (!outcome.ok()) return error_response(outcome.error());
@@ -109,14 +118,16 @@ http::Response Service::State::dispatch(const http::Request& request, const std:
 
 Outcome<Answer> Service::State::run(Call& call) {
   if (call.operation().handler == nullptr) {
-    return fault(FaultKind::kUnsupported, fmt::format("The operation {} is not supported by this service.", call.operation().name));
+    return fault(FaultKind::kUnsupported,
+                 fmt::format("The operation {} is not supported by this service.", call.operation().name));
   }
   return call.operation().handler(call);
 }
 
 Result<void> Service::State::write_event(const http::Request& request, const Call& call, const Outcome<Answer>& outcome,
                                          const std::string& request_id) {
-  json::Object event = iam::event_head(call.caller(), request, "kms.amazonaws.com", call.operation().name, call.realm().region, call.now());
+  json::Object event = iam::event_head(call.caller(), request, "kms.amazonaws.com", call.operation().name,
+                                       call.realm().region, call.now());
   if (!outcome.ok()) {
     const Fault& fault = outcome.error();
     event.set("errorCode", fault.kind == FaultKind::kAccessDenied ? "AccessDenied" : error_name(fault.kind));
@@ -139,7 +150,10 @@ Result<void> Service::State::write_event(const http::Request& request, const Cal
   event.set("readOnly", call.operation().read_only);
   json::Array resources;
   for (const auto& [arn, account] : call.notes().resources) {
-    resources.emplace_back(json::Object{{"accountId", account}, {"type", arn.find(":alias/") == std::string::npos ? "AWS::KMS::Key" : "AWS::KMS::Alias"}, {"ARN", arn}});
+    resources.emplace_back(
+        json::Object{{"accountId", account},
+                     {"type", arn.find(":alias/") == std::string::npos ? "AWS::KMS::Key" : "AWS::KMS::Alias"},
+                     {"ARN", arn}});
   }
   event.set("resources", std::move(resources));
   event.set("eventType", "AwsApiCall");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Service: the key service on the wire (awsJson 1.1). From a request that any client of KMS would send to the answer that
-// KMS would give, with every call in the audit log.
+// Service: the key service on the wire (awsJson 1.1). From a request that any client of KMS would send to the answer
+// that KMS would give, with every call in the audit log.
 #pragma once
 
 #include <chrono>
@@ -47,8 +47,8 @@ class Service {
   Service(ServiceParts parts, ServiceOptions options);
   ~Service();
 
-  // handle may be called by several threads at once. It blocks on the disk for operations that change something. Whoever
-  // holds the request clears its body.
+  // handle may be called by several threads at once. It blocks on the disk for operations that change something.
+  // Whoever holds the request clears its body.
   http::Response handle(const http::Request& request);
 
   // is_target: whether the request names an operation of KMS (its X-Amz-Target), for those who tell services apart.

@@ -33,8 +33,11 @@ class Credentials final : public iam::CredentialSource {
     auto admin = std::make_shared<iam::Caller>();
     admin->principal = iam::user(kAccount, "/", "admin", "AIDAADMIN");
     admin->access_key_id = "AKIDADMIN";
-    admin->identity_policies = {{"AdministratorAccess", iam::parse_policy(R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]})",
-                                                                          iam::PolicyType::kIdentity).take()}};
+    admin->identity_policies = {
+        {"AdministratorAccess",
+         iam::parse_policy(R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]})",
+                           iam::PolicyType::kIdentity)
+             .take()}};
     callers_["AKIDADMIN"] = admin;
     auto parent = std::make_shared<iam::Caller>();
     parent->principal = iam::assumed_role(kAccount, "/", "casemate-parent", "AROAPARENT", "i-0123456789abcdef0");
@@ -80,8 +83,11 @@ class ServiceTest : public testing::Test {
     audit_ = AuditLog::open(folder_ / "audit.jsonl").take();
     ServiceOptions options;
     EXPECT_THAT(options.trust.add_pem("local", hierarchy_.root_pem()), IsOk());
-    options.principal_exists = [](const iam::PrincipalName& principal) { return principal.text.find("nobody") == std::string::npos; };
-    service_ = std::make_unique<Service>(ServiceParts{keyring_, credentials_, *audit_, clock_, rng_, Log{}}, std::move(options));
+    options.principal_exists = [](const iam::PrincipalName& principal) {
+      return principal.text.find("nobody") == std::string::npos;
+    };
+    service_ = std::make_unique<Service>(ServiceParts{keyring_, credentials_, *audit_, clock_, rng_, Log{}},
+                                         std::move(options));
   }
   ~ServiceTest() override { std::filesystem::remove_all(folder_); }
 
@@ -182,12 +188,14 @@ TEST_F(ServiceTest, CreatesAndDescribesAKeyAsTheServiceDoes) {
   EXPECT_EQ(metadata.string_at("CurrentKeyMaterialId")->size(), 64U);
   EXPECT_THAT(created.text, HasSubstr("\"EncryptionAlgorithms\":[\"SYMMETRIC_DEFAULT\"]"));
   EXPECT_EQ(call("CreateAlias", {{"AliasName", "alias/a"}, {"TargetKeyId", id}}).text, "");
-  for (const std::string& name : {id, std::string("alias/a"), *metadata.string_at("Arn"), std::string("arn:aws:kms:us-east-1:111122223333:alias/a")}) {
+  for (const std::string& name : {id, std::string("alias/a"), *metadata.string_at("Arn"),
+                                  std::string("arn:aws:kms:us-east-1:111122223333:alias/a")}) {
     const Reply described = call("DescribeKey", {{"KeyId", name}});
     EXPECT_EQ(described.text, created.text);
   }
   const Reply stored = call("GetKeyPolicy", {{"KeyId", id}});
-  EXPECT_THAT(stored.at("Policy"), AllOf(HasSubstr("Enable IAM User Permissions"), HasSubstr("arn:aws:iam::111122223333:root")));
+  EXPECT_THAT(stored.at("Policy"),
+              AllOf(HasSubstr("Enable IAM User Permissions"), HasSubstr("arn:aws:iam::111122223333:root")));
   EXPECT_EQ(stored.at("PolicyName"), "default");
   EXPECT_EQ(call("ListKeyPolicies", {{"KeyId", id}}).text, R"({"PolicyNames":["default"],"Truncated":false})");
 }
@@ -196,12 +204,15 @@ TEST_F(ServiceTest, RefusesTheParentUntilTheKeyPolicyNamesIt) {
   const std::string id = create_key();
   const Reply denied = call("DescribeKey", {{"KeyId", id}}, Who::kParent);
   EXPECT_EQ(denied.status, 400U);
-  EXPECT_EQ(denied.text,
-            R"({"__type":"AccessDeniedException","Message":"User: arn:aws:sts::111122223333:assumed-role/casemate-parent/i-0123456789abcdef0 is not authorized to perform: kms:DescribeKey on resource: arn:aws:kms:us-east-1:111122223333:key/)" +
-                id + R"( because no identity-based policy allows the kms:DescribeKey action"})");
+  EXPECT_EQ(
+      denied.text,
+      R"({"__type":"AccessDeniedException","Message":"User: arn:aws:sts::111122223333:assumed-role/casemate-parent/i-0123456789abcdef0 is not authorized to perform: kms:DescribeKey on resource: arn:aws:kms:us-east-1:111122223333:key/)" +
+          id + R"( because no identity-based policy allows the kms:DescribeKey action"})");
   EXPECT_EQ(*last_event().string_at("errorCode"), "AccessDenied");
   EXPECT_THAT(audit_text(), HasSubstr("\"decision\""));
-  put_policy(id, R"({"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/casemate-parent"},"Action":"kms:DescribeKey","Resource":"*"})");
+  put_policy(
+      id,
+      R"({"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/casemate-parent"},"Action":"kms:DescribeKey","Resource":"*"})");
   EXPECT_EQ(call("DescribeKey", {{"KeyId", id}}, Who::kParent).status, 200U);
 }
 
@@ -212,13 +223,15 @@ TEST_F(ServiceTest, DecryptsWhatItEncryptedForTheSameContext) {
   ASSERT_EQ(sealed.status, 200U) << sealed.text;
   EXPECT_EQ(sealed.at("KeyId"), "arn:aws:kms:us-east-1:111122223333:key/" + id);
   const std::string blob = sealed.at("CiphertextBlob");
-  const Reply opened = call("Decrypt", {{"CiphertextBlob", blob}, {"EncryptionContext", json::Object{{"n", "1"}, {"purpose", "test"}}}});
+  const Reply opened =
+      call("Decrypt", {{"CiphertextBlob", blob}, {"EncryptionContext", json::Object{{"n", "1"}, {"purpose", "test"}}}});
   EXPECT_EQ(opened.at("Plaintext"), "c2VjcmV0");
   EXPECT_EQ(opened.at("EncryptionAlgorithm"), "SYMMETRIC_DEFAULT");
   EXPECT_EQ(opened.at("KeyMaterialId").size(), 64U);
   EXPECT_EQ(call("Decrypt", {{"CiphertextBlob", blob}}).text, R"({"__type":"InvalidCiphertextException"})");
   EXPECT_EQ(call("Decrypt", {{"CiphertextBlob", "AAAA"}}).text, R"({"__type":"InvalidCiphertextException"})");
-  const Reply other = call("Decrypt", {{"CiphertextBlob", blob}, {"EncryptionContext", context}, {"KeyId", create_key()}});
+  const Reply other =
+      call("Decrypt", {{"CiphertextBlob", blob}, {"EncryptionContext", context}, {"KeyId", create_key()}});
   EXPECT_EQ(other.error(), "IncorrectKeyException");
   EXPECT_THAT(audit_text(), testing::Not(HasSubstr("c2VjcmV0")));
 }
@@ -232,7 +245,8 @@ TEST_F(ServiceTest, NamesNoKeyForACiphertextOfAnUnknownOne) {
   const Reply gone = call("Decrypt", {{"CiphertextBlob", blob}});
   EXPECT_EQ(gone.error(), "AccessDeniedException");
   EXPECT_THAT(gone.message(), HasSubstr("does not exist in this region, or you are not allowed to access"));
-  EXPECT_EQ(call("DescribeKey", {{"KeyId", id}}).message(), "Key 'arn:aws:kms:us-east-1:111122223333:key/" + id + "' does not exist");
+  EXPECT_EQ(call("DescribeKey", {{"KeyId", id}}).message(),
+            "Key 'arn:aws:kms:us-east-1:111122223333:key/" + id + "' does not exist");
 }
 
 TEST_F(ServiceTest, KeepsTheLockOutCheckAndTheLimitsOfPolicies) {
@@ -240,12 +254,16 @@ TEST_F(ServiceTest, KeepsTheLockOutCheckAndTheLimitsOfPolicies) {
   const auto put = [&](const std::string& text, bool bypass = false) {
     return call("PutKeyPolicy", {{"KeyId", id}, {"Policy", text}, {"BypassPolicyLockoutSafetyCheck", bypass}});
   };
-  const std::string locked = R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/casemate-parent"},"Action":"kms:*","Resource":"*"}]})";
+  const std::string locked =
+      R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/casemate-parent"},"Action":"kms:*","Resource":"*"}]})";
   EXPECT_EQ(put(locked).error(), "MalformedPolicyDocumentException");
   EXPECT_EQ(put(locked).message(), "The new key policy will not allow you to update the key policy in the future.");
   EXPECT_EQ(put("{").error(), "MalformedPolicyDocumentException");
-  EXPECT_EQ(put(policy(R"({"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/nobody"},"Action":"kms:*","Resource":"*"})")).message(),
-            "Policy contains a statement with one or more invalid principals.");
+  EXPECT_EQ(
+      put(policy(
+              R"({"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/nobody"},"Action":"kms:*","Resource":"*"})"))
+          .message(),
+      "Policy contains a statement with one or more invalid principals.");
   EXPECT_EQ(put(std::string(32 * 1024 + 1, ' ')).error(), "LimitExceededException");
   EXPECT_EQ(put(locked, true).status, 200U);
   EXPECT_EQ(put(policy("")).error(), "AccessDeniedException");
@@ -266,15 +284,19 @@ TEST_F(ServiceTest, FollowsStates) {
   EXPECT_EQ(call("CancelKeyDeletion", {{"KeyId", id}}).at("KeyId"), arn);
   EXPECT_EQ(call("EnableKey", {{"KeyId", id}}).status, 200U);
   EXPECT_EQ(call("Encrypt", {{"KeyId", id}, {"Plaintext", "AA=="}}).status, 200U);
-  EXPECT_THAT(call("ScheduleKeyDeletion", {{"KeyId", id}, {"PendingWindowInDays", 6}}).message(), HasSubstr("'pendingWindowInDays'"));
+  EXPECT_THAT(call("ScheduleKeyDeletion", {{"KeyId", id}, {"PendingWindowInDays", 6}}).message(),
+              HasSubstr("'pendingWindowInDays'"));
 }
 
 TEST_F(ServiceTest, KeepsAliasesAsTheServiceDoes) {
   const std::string a = create_key();
   const std::string b = create_key();
-  const auto create = [&](const char* name, const std::string& target) { return call("CreateAlias", {{"AliasName", name}, {"TargetKeyId", target}}); };
+  const auto create = [&](const char* name, const std::string& target) {
+    return call("CreateAlias", {{"AliasName", name}, {"TargetKeyId", target}});
+  };
   EXPECT_EQ(create("alias/x", a).status, 200U);
-  EXPECT_EQ(create("alias/x", b).message(), "An alias with the name arn:aws:kms:us-east-1:111122223333:alias/x already exists");
+  EXPECT_EQ(create("alias/x", b).message(),
+            "An alias with the name arn:aws:kms:us-east-1:111122223333:alias/x already exists");
   EXPECT_EQ(create("alias/aws/x", a).text, R"({"__type":"NotAuthorizedException"})");
   EXPECT_THAT(create("x", a).message(), HasSubstr("Alias must start with the prefix"));
   EXPECT_EQ(create("alias/y", "alias/x").message(), "Aliases must refer to keys. Not aliases");
@@ -283,7 +305,8 @@ TEST_F(ServiceTest, KeepsAliasesAsTheServiceDoes) {
   EXPECT_THAT(call("ListAliases", {{"KeyId", b}}).text, HasSubstr("\"TargetKeyId\":\"" + b + "\""));
   EXPECT_EQ(call("ListAliases", {{"KeyId", a}}).text, R"({"Aliases":[],"Truncated":false})");
   EXPECT_EQ(call("DeleteAlias", {{"AliasName", "alias/x"}}).status, 200U);
-  EXPECT_EQ(call("DescribeKey", {{"KeyId", "alias/x"}}).message(), "Alias arn:aws:kms:us-east-1:111122223333:alias/x is not found.");
+  EXPECT_EQ(call("DescribeKey", {{"KeyId", "alias/x"}}).message(),
+            "Alias arn:aws:kms:us-east-1:111122223333:alias/x is not found.");
   EXPECT_EQ(call("EnableKey", {{"KeyId", "alias/x"}}).message(), "Invalid keyId 'alias/x'");
 }
 
@@ -310,21 +333,28 @@ TEST_F(ServiceTest, GeneratesDataKeysAndRandomBytes) {
   EXPECT_EQ(call("Decrypt", {{"CiphertextBlob", made.at("CiphertextBlob")}}).at("Plaintext"), made.at("Plaintext"));
   const Reply bare = call("GenerateDataKeyWithoutPlaintext", {{"KeyId", id}, {"NumberOfBytes", 64}});
   EXPECT_EQ(bare.body.find("Plaintext"), nullptr);
-  EXPECT_EQ(decode_base64(call("Decrypt", {{"CiphertextBlob", bare.at("CiphertextBlob")}}).at("Plaintext"))->size(), 64U);
+  EXPECT_EQ(decode_base64(call("Decrypt", {{"CiphertextBlob", bare.at("CiphertextBlob")}}).at("Plaintext"))->size(),
+            64U);
   EXPECT_EQ(call("GenerateDataKey", {{"KeyId", id}}).message(), "Please specify either number of bytes or key spec.");
   EXPECT_EQ(decode_base64(call("GenerateRandom", {{"NumberOfBytes", 16}}).at("Plaintext"))->size(), 16U);
   EXPECT_EQ(call("GenerateRandom", {}).message(), "NumberOfBytes is required.");
   EXPECT_EQ(call("GenerateRandom", {{"NumberOfBytes", 1025}}).message(),
-            "1 validation error detected: Value '1025' at 'numberOfBytes' failed to satisfy constraint: Member must have value less than or equal to 1024");
+            "1 validation error detected: Value '1025' at 'numberOfBytes' failed to satisfy constraint: Member must "
+            "have value less than or equal to 1024");
 }
 
 TEST_F(ServiceTest, ReEncryptsUnderAnotherKeyAndContext) {
   const std::string a = create_key();
   const std::string b = create_key();
-  const Reply moved = call("ReEncrypt", {{"CiphertextBlob", encrypt(a, "value")}, {"DestinationKeyId", b}, {"DestinationEncryptionContext", json::Object{{"k", "v"}}}});
+  const Reply moved = call("ReEncrypt", {{"CiphertextBlob", encrypt(a, "value")},
+                                         {"DestinationKeyId", b},
+                                         {"DestinationEncryptionContext", json::Object{{"k", "v"}}}});
   ASSERT_EQ(moved.status, 200U) << moved.text;
   EXPECT_THAT(moved.at("SourceKeyId"), HasSubstr(a));
-  EXPECT_EQ(call("Decrypt", {{"CiphertextBlob", moved.at("CiphertextBlob")}, {"EncryptionContext", json::Object{{"k", "v"}}}}).at("Plaintext"), encode_base64(as_bytes("value")));
+  EXPECT_EQ(
+      call("Decrypt", {{"CiphertextBlob", moved.at("CiphertextBlob")}, {"EncryptionContext", json::Object{{"k", "v"}}}})
+          .at("Plaintext"),
+      encode_base64(as_bytes("value")));
 }
 
 TEST_F(ServiceTest, SaysWhatADryRunWouldHaveDone) {
@@ -332,22 +362,31 @@ TEST_F(ServiceTest, SaysWhatADryRunWouldHaveDone) {
   const Reply reply = call("Encrypt", {{"KeyId", id}, {"Plaintext", "AA=="}, {"DryRun", true}});
   EXPECT_EQ(reply.error(), "DryRunOperationException");
   EXPECT_EQ(reply.message(), "The request would have succeeded, but the DryRun option is set.");
-  EXPECT_EQ(call("Encrypt", {{"KeyId", id}, {"Plaintext", "AA=="}, {"DryRun", true}}, Who::kParent).error(), "AccessDeniedException");
-  EXPECT_EQ(call("Decrypt", {{"KeyId", id}, {"DryRun", true}, {"DryRunModifiers", json::Array{"IGNORE_CIPHERTEXT"}}}).error(), "DryRunOperationException");
+  EXPECT_EQ(call("Encrypt", {{"KeyId", id}, {"Plaintext", "AA=="}, {"DryRun", true}}, Who::kParent).error(),
+            "AccessDeniedException");
+  EXPECT_EQ(
+      call("Decrypt", {{"KeyId", id}, {"DryRun", true}, {"DryRunModifiers", json::Array{"IGNORE_CIPHERTEXT"}}}).error(),
+      "DryRunOperationException");
 }
 
 TEST_F(ServiceTest, PutsValidationInTheFrameworksWords) {
   EXPECT_EQ(call("DescribeKey", {}).message(),
             "1 validation error detected: Value null at 'keyId' failed to satisfy constraint: Member must not be null");
   EXPECT_EQ(call("Encrypt", {{"KeyId", ""}}).message(),
-            "2 validation errors detected: Value '' at 'keyId' failed to satisfy constraint: Member must have length greater than or equal to 1; "
+            "2 validation errors detected: Value '' at 'keyId' failed to satisfy constraint: Member must have length "
+            "greater than or equal to 1; "
             "Value null at 'plaintext' failed to satisfy constraint: Member must not be null");
   EXPECT_EQ(call("Encrypt", {{"KeyId", "x"}, {"Plaintext", encode_base64(Bytes(4097))}}).message(),
-            "1 validation error detected: Value at 'plaintext' failed to satisfy constraint: Member must have length less than or equal to 4096");
-  EXPECT_THAT(call("CreateKey", {{"KeyUsage", "X"}}).message(),
-              HasSubstr("Value 'X' at 'keyUsage' failed to satisfy constraint: Member must satisfy enum value set: [SIGN_VERIFY, "));
-  EXPECT_THAT(call("CreateKey", {{"Tags", json::Array{json::Object{{"TagKey", ""}, {"TagValue", "v"}}}}}).message(),
-              HasSubstr("'tags.1.member.tagKey' failed to satisfy constraint: Member must have length greater than or equal to 1"));
+            "1 validation error detected: Value at 'plaintext' failed to satisfy constraint: Member must have length "
+            "less than or equal to 4096");
+  EXPECT_THAT(
+      call("CreateKey", {{"KeyUsage", "X"}}).message(),
+      HasSubstr(
+          "Value 'X' at 'keyUsage' failed to satisfy constraint: Member must satisfy enum value set: [SIGN_VERIFY, "));
+  EXPECT_THAT(
+      call("CreateKey", {{"Tags", json::Array{json::Object{{"TagKey", ""}, {"TagValue", "v"}}}}}).message(),
+      HasSubstr(
+          "'tags.1.member.tagKey' failed to satisfy constraint: Member must have length greater than or equal to 1"));
   EXPECT_EQ(call("DescribeKey", {{"KeyId", 5}}).error(), "SerializationException");
   EXPECT_EQ(call("DescribeKey", {{"KeyId", create_key()}, {"Unknown", 1}}).status, 200U);
 }
@@ -356,9 +395,11 @@ TEST_F(ServiceTest, RefusesWhatIsNotBuiltByName) {
   EXPECT_EQ(call("Sign", {{"KeyId", "x"}}).error(), "UnsupportedOperationException");
   EXPECT_THAT(call("Sign", {}).message(), HasSubstr("Sign"));
   EXPECT_EQ(call("Nope", {}).text, R"({"__type":"UnknownOperationException"})");
-  EXPECT_EQ(call("CreateKey", {{"KeySpec", "RSA_2048"}, {"KeyUsage", "SIGN_VERIFY"}}).error(), "UnsupportedOperationException");
+  EXPECT_EQ(call("CreateKey", {{"KeySpec", "RSA_2048"}, {"KeyUsage", "SIGN_VERIFY"}}).error(),
+            "UnsupportedOperationException");
   EXPECT_EQ(call("CreateKey", {{"KeySpec", "RSA_2048"}}).error(), "ValidationException");
-  EXPECT_EQ(call("CreateKey", {{"KeySpec", "RSA_2048"}, {"KeyUsage", "KEY_AGREEMENT"}}).message(), "KeyUsage KEY_AGREEMENT is not compatible with KeySpec RSA_2048");
+  EXPECT_EQ(call("CreateKey", {{"KeySpec", "RSA_2048"}, {"KeyUsage", "KEY_AGREEMENT"}}).message(),
+            "KeyUsage KEY_AGREEMENT is not compatible with KeySpec RSA_2048");
 }
 
 TEST_F(ServiceTest, RefusesRequestsThatAreNotSigned) {
@@ -376,8 +417,11 @@ TEST_F(ServiceTest, RefusesRequestsThatAreNotSigned) {
 class RecipientTest : public ServiceTest {
  protected:
   void bind_to_image(const std::string& key) {
-    put_policy(key, R"({"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/casemate-parent"},"Action":["kms:Decrypt","kms:GenerateDataKey"],"Resource":"*",)"
-                    R"("Condition":{"StringEqualsIgnoreCase":{"kms:RecipientAttestation:PCR0":")" + encode_hex(Bytes(48, 0xab)) + "\"}}}");
+    put_policy(
+        key,
+        R"({"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/casemate-parent"},"Action":["kms:Decrypt","kms:GenerateDataKey"],"Resource":"*",)"
+        R"("Condition":{"StringEqualsIgnoreCase":{"kms:RecipientAttestation:PCR0":")" +
+            encode_hex(Bytes(48, 0xab)) + "\"}}}");
   }
   std::string good_document(std::uint8_t pcr0 = 0xab) { return document(pcr0, recipient_key().public_key().spki()); }
 };
@@ -386,32 +430,45 @@ TEST_F(RecipientTest, EncryptsToTheAttestedKeyOnly) {
   const std::string id = create_key();
   const std::string blob = encrypt(id, "the value");
   bind_to_image(id);
-  const Reply reply = call("Decrypt", {{"CiphertextBlob", blob}, {"Recipient", recipient(good_document())}}, Who::kParent);
+  const Reply reply =
+      call("Decrypt", {{"CiphertextBlob", blob}, {"Recipient", recipient(good_document())}}, Who::kParent);
   ASSERT_EQ(reply.status, 200U) << reply.text;
   EXPECT_EQ(reply.body.find("Plaintext"), nullptr);
   EXPECT_EQ(reply.body.find("KeyMaterialId"), nullptr);
-  const auto opened = crypto::open_enveloped_data(*decode_base64(reply.at("CiphertextForRecipient")), recipient_key(), rng_);
+  const auto opened =
+      crypto::open_enveloped_data(*decode_base64(reply.at("CiphertextForRecipient")), recipient_key(), rng_);
   ASSERT_THAT(opened, IsOk());
   EXPECT_EQ(as_text(opened->expose()), "the value");
-  EXPECT_THAT(audit_text(), AllOf(HasSubstr("attestationDocumentModuleId"), HasSubstr("attestationDocumentEnclavePCR4")));
+  EXPECT_THAT(audit_text(),
+              AllOf(HasSubstr("attestationDocumentModuleId"), HasSubstr("attestationDocumentEnclavePCR4")));
 
-  const Reply data_key = call("GenerateDataKey", {{"KeyId", id}, {"KeySpec", "AES_256"}, {"Recipient", recipient(good_document())}}, Who::kParent);
+  const Reply data_key =
+      call("GenerateDataKey", {{"KeyId", id}, {"KeySpec", "AES_256"}, {"Recipient", recipient(good_document())}},
+           Who::kParent);
   ASSERT_EQ(data_key.status, 200U) << data_key.text;
   EXPECT_EQ(data_key.body.find("Plaintext"), nullptr);
-  const auto key = crypto::open_enveloped_data(*decode_base64(data_key.at("CiphertextForRecipient")), recipient_key(), rng_);
-  EXPECT_EQ(encode_base64(key->expose()), call("Decrypt", {{"CiphertextBlob", data_key.at("CiphertextBlob")}}).at("Plaintext"));
+  const auto key =
+      crypto::open_enveloped_data(*decode_base64(data_key.at("CiphertextForRecipient")), recipient_key(), rng_);
+  EXPECT_EQ(encode_base64(key->expose()),
+            call("Decrypt", {{"CiphertextBlob", data_key.at("CiphertextBlob")}}).at("Plaintext"));
   const Reply random = call("GenerateRandom", {{"NumberOfBytes", 8}, {"Recipient", recipient(good_document())}});
-  EXPECT_EQ(crypto::open_enveloped_data(*decode_base64(random.at("CiphertextForRecipient")), recipient_key(), rng_)->size(), 8U);
+  EXPECT_EQ(
+      crypto::open_enveloped_data(*decode_base64(random.at("CiphertextForRecipient")), recipient_key(), rng_)->size(),
+      8U);
 }
 
 TEST_F(RecipientTest, DeniesOtherImagesAndCallersWithoutDocument) {
   const std::string id = create_key();
   const std::string blob = encrypt(id, "the value");
   bind_to_image(id);
-  for (const auto& parameters : {json::Object{{"CiphertextBlob", blob}, {"Recipient", recipient(good_document(0))}}, json::Object{{"CiphertextBlob", blob}}}) {
+  for (const auto& parameters : {json::Object{{"CiphertextBlob", blob}, {"Recipient", recipient(good_document(0))}},
+                                 json::Object{{"CiphertextBlob", blob}}}) {
     const Reply denied = call("Decrypt", parameters, Who::kParent);
     EXPECT_EQ(denied.error(), "AccessDeniedException");
-    EXPECT_THAT(denied.message(), HasSubstr("is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:us-east-1:111122223333:key/" + id));
+    EXPECT_THAT(
+        denied.message(),
+        HasSubstr("is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:us-east-1:111122223333:key/" +
+                  id));
   }
   EXPECT_THAT(audit_text(), AllOf(HasSubstr("\"cause\":\"NoDocument\""), HasSubstr("DebugEnclave")));
 }
@@ -424,7 +481,8 @@ TEST_F(RecipientTest, RefusesDocumentsBeforeItDecides) {
   };
   const Bytes spki = recipient_key().public_key().spki();
   EXPECT_EQ(decrypt_for(document(1, spki, kNow - std::chrono::minutes{5})).status, 200U);
-  EXPECT_EQ(decrypt_for(document(1, spki, kNow - std::chrono::minutes{5} - std::chrono::milliseconds{1})).message(), "The attestation document is too old.");
+  EXPECT_EQ(decrypt_for(document(1, spki, kNow - std::chrono::minutes{5} - std::chrono::milliseconds{1})).message(),
+            "The attestation document is too old.");
   EXPECT_THAT(audit_text(), HasSubstr("DocumentStale"));
   EXPECT_EQ(decrypt_for(document(1, std::nullopt)).error(), "ValidationException");
   const Bytes small = crypto::RsaPrivateKey::generate(1024)->public_key().spki();
@@ -446,7 +504,8 @@ TEST_F(ServiceTest, KeepsAnAuditChainThatShowsChanges) {
   std::string changed = text;
   changed.replace(changed.find("DescribeKey"), 11, "DisableKeys");
   EXPECT_THAT(AuditLog::verify_chain(changed), IsError(ErrorCode::kUntrusted));
-  EXPECT_THAT(AuditLog::verify_chain(std::string_view(text).substr(text.find('\n') + 1)), IsError(ErrorCode::kUntrusted));
+  EXPECT_THAT(AuditLog::verify_chain(std::string_view(text).substr(text.find('\n') + 1)),
+              IsError(ErrorCode::kUntrusted));
 
   audit_.reset();
   ASSERT_THAT(os::write_file(folder_ / "audit.jsonl", as_bytes(text + "{\"cut"), 0600), IsOk());
@@ -458,11 +517,15 @@ TEST_F(ServiceTest, KeepsAnAuditChainThatShowsChanges) {
 TEST_F(ServiceTest, DecidesOnEncryptionContextTagsAndAliases) {
   const std::string id = create_key({{"Tags", json::Array{json::Object{{"TagKey", "team"}, {"TagValue", "blue"}}}}});
   EXPECT_EQ(call("CreateAlias", {{"AliasName", "alias/app"}, {"TargetKeyId", id}}).status, 200U);
-  put_policy(id, R"({"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/casemate-parent"},"Action":"kms:Encrypt","Resource":"*",)"
-                 R"("Condition":{"StringEquals":{"kms:RequestAlias":"alias/app","aws:ResourceTag/team":"blue","kms:EncryptionContext:Purpose":"x"},)"
-                 R"("ForAllValues:StringEquals":{"kms:EncryptionContextKeys":["purpose"]}}})");
+  put_policy(
+      id,
+      R"({"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/casemate-parent"},"Action":"kms:Encrypt","Resource":"*",)"
+      R"("Condition":{"StringEquals":{"kms:RequestAlias":"alias/app","aws:ResourceTag/team":"blue","kms:EncryptionContext:Purpose":"x"},)"
+      R"("ForAllValues:StringEquals":{"kms:EncryptionContextKeys":["purpose"]}}})");
   const auto encrypt_as = [&](const std::string& key, json::Object context) {
-    return call("Encrypt", {{"KeyId", key}, {"Plaintext", "AA=="}, {"EncryptionContext", std::move(context)}}, Who::kParent).status;
+    return call("Encrypt", {{"KeyId", key}, {"Plaintext", "AA=="}, {"EncryptionContext", std::move(context)}},
+                Who::kParent)
+        .status;
   };
   EXPECT_EQ(encrypt_as("alias/app", {{"purpose", "x"}}), 200U);
   EXPECT_EQ(encrypt_as(id, {{"purpose", "x"}}), 400U);

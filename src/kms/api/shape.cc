@@ -50,7 +50,8 @@ std::string constraint_failure(std::string_view value_and_path, std::string_view
 }
 
 const Input::Field* Input::find(std::string_view name) const {
-  const auto it = std::find_if(fields_.begin(), fields_.end(), [&](const Field& field) { return field.member->name == name; });
+  const auto it =
+      std::find_if(fields_.begin(), fields_.end(), [&](const Field& field) { return field.member->name == name; });
   return it == fields_.end() ? nullptr : &*it;
 }
 
@@ -104,21 +105,26 @@ json::Object Input::parameters() const {
     json::Value shown;
     switch (member.type) {
       case Type::kBlob:
-      case Type::kStructure: continue;
+      case Type::kStructure:
+        continue;
       case Type::kStringMap: {
         json::Object object;
         for (const auto& [name, value] : field.map) object.append(name, value);
         shown = std::move(object);
         break;
       }
-      case Type::kStringList: shown = json::Array(field.texts.begin(), field.texts.end()); break;
+      case Type::kStringList:
+        shown = json::Array(field.texts.begin(), field.texts.end());
+        break;
       case Type::kStructureList: {
         json::Array array;
         for (const Input& item : field.structures) array.emplace_back(item.parameters());
         shown = std::move(array);
         break;
       }
-      default: shown = field.value; break;
+      default:
+        shown = field.value;
+        break;
     }
     out.append(lower_camel(member.name), std::move(shown));
   }
@@ -134,7 +140,8 @@ class Reader {
       const std::string path = prefix + lower_camel(member.name);
       const json::Value* value = object.find(member.name);
       if (value == nullptr || value->is_null()) {
-        if (member.presence == Presence::kRequired) fail(fmt::format("Value null at '{}'", path), "Member must not be null");
+        if (member.presence == Presence::kRequired)
+          fail(fmt::format("Value null at '{}'", path), "Member must not be null");
         continue;
       }
       Input::Field field;
@@ -147,7 +154,8 @@ class Reader {
 
   std::optional<Fault> failure() const {
     if (failures_.empty()) return std::nullopt;
-    std::string text = fmt::format("{} validation error{} detected: ", failures_.size(), failures_.size() == 1 ? "" : "s");
+    std::string text =
+        fmt::format("{} validation error{} detected: ", failures_.size(), failures_.size() == 1 ? "" : "s");
     for (std::size_t i = 0; i < failures_.size(); ++i) {
       if (i != 0) text += "; ";
       text += failures_[i];
@@ -159,7 +167,8 @@ class Reader {
   void fail(std::string_view value_and_path, std::string_view constraint) {
     // One message never grows beyond use, however many list items fail.
     constexpr std::size_t kMostFailures = 10;
-    if (failures_.size() < kMostFailures) failures_.push_back(fmt::format("{} failed to satisfy constraint: {}", value_and_path, constraint));
+    if (failures_.size() < kMostFailures)
+      failures_.push_back(fmt::format("{} failed to satisfy constraint: {}", value_and_path, constraint));
   }
 
   static Fault wrong_type(const Member& member, std::string_view want) {
@@ -167,13 +176,16 @@ class Reader {
   }
 
   void check_bounds(const Member& member, const std::string& shown, std::int64_t amount, std::string_view measure) {
-    if (amount < member.least) fail(shown, fmt::format("Member must have {} greater than or equal to {}", measure, member.least));
-    if (amount > member.most) fail(shown, fmt::format("Member must have {} less than or equal to {}", measure, member.most));
+    if (amount < member.least)
+      fail(shown, fmt::format("Member must have {} greater than or equal to {}", measure, member.least));
+    if (amount > member.most)
+      fail(shown, fmt::format("Member must have {} less than or equal to {}", measure, member.most));
   }
 
   void check_string(const Member& member, const std::string& text, const std::string& path) {
-    const std::string shown = member.sensitivity == Sensitivity::kSensitive ? fmt::format("Value at '{}'", path)
-                                                                            : fmt::format("Value '{}' at '{}'", cut(text), path);
+    const std::string shown = member.sensitivity == Sensitivity::kSensitive
+                                  ? fmt::format("Value at '{}'", path)
+                                  : fmt::format("Value '{}' at '{}'", cut(text), path);
     if (!member.values.empty() && std::find(member.values.begin(), member.values.end(), text) == member.values.end()) {
       fail(shown, fmt::format("Member must satisfy enum value set: [{}]", join(member.values)));
     }
@@ -183,7 +195,8 @@ class Reader {
     }
   }
 
-  Outcome<void> read_blob(const Member& member, const json::Value& value, const std::string& path, Input::Field& field) {
+  Outcome<void> read_blob(const Member& member, const json::Value& value, const std::string& path,
+                          Input::Field& field) {
     const std::string* text = value.if_string();
     if (text == nullptr) return wrong_type(member, "a base64 string");
     auto bytes = decode_base64(*text);
@@ -191,17 +204,20 @@ class Reader {
     field.blob = Secret(bytes.take());
     const std::size_t size = field.blob.size();
     // The framework prints Java's buffer, which has no content in it.
-    const std::string shown = member.sensitivity == Sensitivity::kSensitive
-                                  ? fmt::format("Value at '{}'", path)
-                                  : fmt::format("Value 'java.nio.HeapByteBuffer[pos=0 lim={} cap={}]' at '{}'", size, size, path);
+    const std::string shown =
+        member.sensitivity == Sensitivity::kSensitive
+            ? fmt::format("Value at '{}'", path)
+            : fmt::format("Value 'java.nio.HeapByteBuffer[pos=0 lim={} cap={}]' at '{}'", size, size, path);
     check_bounds(member, shown, static_cast<std::int64_t>(size), "length");
     return {};
   }
 
-  Outcome<void> read_string_list(const Member& member, const json::Value& value, const std::string& path, Input::Field& field) {
+  Outcome<void> read_string_list(const Member& member, const json::Value& value, const std::string& path,
+                                 Input::Field& field) {
     const json::Array* array = value.if_array();
     if (array == nullptr) return wrong_type(member, "a list");
-    check_bounds(member, fmt::format("Value of {} items at '{}'", array->size(), path), static_cast<std::int64_t>(array->size()), "length");
+    check_bounds(member, fmt::format("Value of {} items at '{}'", array->size(), path),
+                 static_cast<std::int64_t>(array->size()), "length");
     for (std::size_t i = 0; i < array->size(); ++i) {
       const std::string* text = (*array)[i].if_string();
       if (text == nullptr) return wrong_type(member, "a list of strings");
@@ -211,7 +227,8 @@ class Reader {
     return {};
   }
 
-  Outcome<void> read_structure_list(const Member& member, const json::Value& value, const std::string& path, Input::Field& field) {
+  Outcome<void> read_structure_list(const Member& member, const json::Value& value, const std::string& path,
+                                    Input::Field& field) {
     const json::Array* array = value.if_array();
     if (array == nullptr) return wrong_type(member, "a list");
     for (std::size_t i = 0; i < array->size(); ++i) {
@@ -233,7 +250,8 @@ class Reader {
     return {};
   }
 
-  Outcome<void> read_value(const Member& member, const json::Value& value, const std::string& path, Input::Field& field) {
+  Outcome<void> read_value(const Member& member, const json::Value& value, const std::string& path,
+                           Input::Field& field) {
     switch (member.type) {
       case Type::kString: {
         const std::string* text = value.if_string();
@@ -257,10 +275,14 @@ class Reader {
         if (!value.is_number()) return wrong_type(member, "a number");
         field.value = value;
         return {};
-      case Type::kBlob: return read_blob(member, value, path, field);
-      case Type::kStringMap: return read_map(member, value, field);
-      case Type::kStringList: return read_string_list(member, value, path, field);
-      case Type::kStructureList: return read_structure_list(member, value, path, field);
+      case Type::kBlob:
+        return read_blob(member, value, path, field);
+      case Type::kStringMap:
+        return read_map(member, value, field);
+      case Type::kStringList:
+        return read_string_list(member, value, path, field);
+      case Type::kStructureList:
+        return read_structure_list(member, value, path, field);
       case Type::kStructure: {
         const json::Object* object = value.if_object();
         if (object == nullptr) return wrong_type(member, "an object");

@@ -19,10 +19,10 @@ namespace casemate::kms::api {
 
 enum class Type : std::uint8_t {
   kString,
-  kBlob,           // base64 on the wire, a Secret here
+  kBlob,  // base64 on the wire, a Secret here
   kInteger,
   kBoolean,
-  kTimestamp,      // seconds since 1970
+  kTimestamp,  // seconds since 1970
   kStringMap,
   kStringList,     // `least` and `most` bound the list, `item` each string
   kStructure,      // `members`

@@ -31,7 +31,8 @@ class Rows final : public StoreWriter {
 
   Result<std::vector<std::string>> list_keys(const Realm& realm, std::string_view after, std::size_t limit) override {
     std::vector<std::string> out;
-    for (auto it = tables_.keys.upper_bound({realm, std::string(after)}); it != tables_.keys.end() && out.size() < limit; ++it) {
+    for (auto it = tables_.keys.upper_bound({realm, std::string(after)});
+         it != tables_.keys.end() && out.size() < limit; ++it) {
       if (it->first.realm != realm) break;
       out.push_back(it->first.id);
     }
@@ -97,7 +98,8 @@ class Rows final : public StoreWriter {
     for (const auto& [version, material] : tables_.materials[name]) tables_.owners.erase({name.realm, material.id});
     tables_.materials.erase(name);
     tables_.tags.erase(name);
-    std::erase_if(tables_.aliases, [&](const auto& row) { return row.first.first == name.realm && row.second.key_id == name.id; });
+    std::erase_if(tables_.aliases,
+                  [&](const auto& row) { return row.first.first == name.realm && row.second.key_id == name.id; });
     return {};
   }
 
@@ -151,9 +153,11 @@ class Rows final : public StoreWriter {
   }
 
   template <typename Predicate>
-  std::vector<Alias> aliases_where(const Realm& realm, std::string_view after, std::size_t limit, Predicate wanted) const {
+  std::vector<Alias> aliases_where(const Realm& realm, std::string_view after, std::size_t limit,
+                                   Predicate wanted) const {
     std::vector<Alias> out;
-    for (auto it = tables_.aliases.upper_bound({realm, std::string(after)}); it != tables_.aliases.end() && out.size() < limit; ++it) {
+    for (auto it = tables_.aliases.upper_bound({realm, std::string(after)});
+         it != tables_.aliases.end() && out.size() < limit; ++it) {
       if (it->first.first != realm) break;
       if (wanted(it->second)) out.push_back(it->second);
     }
@@ -178,12 +182,16 @@ class MemoryStore final : public Store {
   Result<std::vector<std::string>> list_keys(const Realm& realm, std::string_view after, std::size_t limit) override {
     return read()->list_keys(realm, after, limit);
   }
-  Result<std::vector<KeyName>> list_due(WallTime now, std::size_t limit) override { return read()->list_due(now, limit); }
+  Result<std::vector<KeyName>> list_due(WallTime now, std::size_t limit) override {
+    return read()->list_due(now, limit);
+  }
   Result<std::vector<Material>> list_materials(const KeyName& name) override { return read()->list_materials(name); }
   Result<std::optional<std::string>> find_material_owner(const Realm& realm, const MaterialId& id) override {
     return read()->find_material_owner(realm, id);
   }
-  Result<std::optional<Alias>> find_alias(const Realm& realm, std::string_view name) override { return read()->find_alias(realm, name); }
+  Result<std::optional<Alias>> find_alias(const Realm& realm, std::string_view name) override {
+    return read()->find_alias(realm, name);
+  }
   Result<std::vector<Alias>> list_aliases(const Realm& realm, std::string_view after, std::size_t limit) override {
     return read()->list_aliases(realm, after, limit);
   }

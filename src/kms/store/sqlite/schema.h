@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The schema as numbered steps: step N brings a database from version N to N + 1. Steps that were released never change.
+// The schema as numbered steps: step N brings a database from version N to N + 1. Steps that were released never
+// change.
 #pragma once
 
 #include <cstdint>

@@ -53,9 +53,10 @@ class Connection final : public StoreWriter {
   Database& database() { return *database_; }
 
   Result<std::optional<Key>> find_key(const KeyName& name) override {
-    Statement row = TRY(database_->prepare(
-        "SELECT spec, usage, origin, state, multi_region, description, policy, created_ms, deletion_ms, pending_window_days, "
-        "current_material FROM keys WHERE account = ?1 AND region = ?2 AND id = ?3"));
+    Statement row =
+        TRY(database_->prepare("SELECT spec, usage, origin, state, multi_region, description, policy, created_ms, "
+                               "deletion_ms, pending_window_days, "
+                               "current_material FROM keys WHERE account = ?1 AND region = ?2 AND id = ?3"));
     if (!TRY(bind_name(row, name).step())) return std::optional<Key>{};
     Key key;
     key.realm = name.realm;
@@ -75,8 +76,8 @@ class Connection final : public StoreWriter {
   }
 
   Result<std::vector<std::string>> list_keys(const Realm& realm, std::string_view after, std::size_t limit) override {
-    Statement row = TRY(database_->prepare(
-        "SELECT id FROM keys WHERE account = ?1 AND region = ?2 AND id > ?3 ORDER BY id LIMIT ?4"));
+    Statement row = TRY(
+        database_->prepare("SELECT id FROM keys WHERE account = ?1 AND region = ?2 AND id > ?3 ORDER BY id LIMIT ?4"));
     row.bind(1, realm.account).bind(2, realm.region).bind(3, after).bind(4, static_cast<std::int64_t>(limit));
     std::vector<std::string> out;
     while (TRY(row.step())) out.push_back(row.text(0));
@@ -99,14 +100,17 @@ class Connection final : public StoreWriter {
     bind_name(row, name);
     std::vector<Material> out;
     while (TRY(row.step())) {
-      out.push_back({TRY(read_material_id(row.blob(0))), static_cast<std::uint32_t>(row.number(1)), from_ms(row.number(2)), row.blob(3)});
+      out.push_back({TRY(read_material_id(row.blob(0))), static_cast<std::uint32_t>(row.number(1)),
+                     from_ms(row.number(2)), row.blob(3)});
     }
     return out;
   }
 
   Result<std::optional<std::string>> find_material_owner(const Realm& realm, const MaterialId& id) override {
-    Statement row = TRY(database_->prepare("SELECT key_id FROM materials WHERE account = ?1 AND region = ?2 AND id = ?3"));
-    if (!TRY(row.bind(1, realm.account).bind(2, realm.region).bind(3, ByteView(id)).step())) return std::optional<std::string>{};
+    Statement row =
+        TRY(database_->prepare("SELECT key_id FROM materials WHERE account = ?1 AND region = ?2 AND id = ?3"));
+    if (!TRY(row.bind(1, realm.account).bind(2, realm.region).bind(3, ByteView(id)).step()))
+      return std::optional<std::string>{};
     return std::optional<std::string>(row.text(0));
   }
 
@@ -147,17 +151,20 @@ class Connection final : public StoreWriter {
   }
 
   Result<void> insert_key(const Key& key) override {
-    Statement row = TRY(database_->prepare(
-        "INSERT INTO keys (account, region, id, spec, usage, origin, state, multi_region, description, policy, created_ms, "
-        "deletion_ms, pending_window_days, current_material) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"));
+    Statement row =
+        TRY(database_->prepare("INSERT INTO keys (account, region, id, spec, usage, origin, state, multi_region, "
+                               "description, policy, created_ms, "
+                               "deletion_ms, pending_window_days, current_material) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
+                               "?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"));
     return bind_key(row, key).run();
   }
 
   Result<void> update_key(const Key& key) override {
-    Statement row = TRY(database_->prepare(
-        "UPDATE keys SET spec = ?4, usage = ?5, origin = ?6, state = ?7, multi_region = ?8, description = ?9, policy = ?10, "
-        "created_ms = ?11, deletion_ms = ?12, pending_window_days = ?13, current_material = ?14 "
-        "WHERE account = ?1 AND region = ?2 AND id = ?3"));
+    Statement row =
+        TRY(database_->prepare("UPDATE keys SET spec = ?4, usage = ?5, origin = ?6, state = ?7, multi_region = ?8, "
+                               "description = ?9, policy = ?10, "
+                               "created_ms = ?11, deletion_ms = ?12, pending_window_days = ?13, current_material = ?14 "
+                               "WHERE account = ?1 AND region = ?2 AND id = ?3"));
     return run_on_one(bind_key(row, key), "key");
   }
 
@@ -167,8 +174,9 @@ class Connection final : public StoreWriter {
   }
 
   Result<void> insert_material(const KeyName& key, const Material& material) override {
-    Statement row = TRY(database_->prepare(
-        "INSERT INTO materials (account, region, key_id, id, version, created_ms, wrapped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"));
+    Statement row =
+        TRY(database_->prepare("INSERT INTO materials (account, region, key_id, id, version, created_ms, wrapped) "
+                               "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"));
     return bind_name(row, key)
         .bind(4, ByteView(material.id))
         .bind(5, std::int64_t{material.version})
@@ -184,8 +192,9 @@ class Connection final : public StoreWriter {
   }
 
   Result<void> update_alias(const Realm& realm, const Alias& alias) override {
-    Statement row = TRY(database_->prepare(
-        "UPDATE aliases SET key_id = ?4, created_ms = ?5, updated_ms = ?6 WHERE account = ?1 AND region = ?2 AND name = ?3"));
+    Statement row =
+        TRY(database_->prepare("UPDATE aliases SET key_id = ?4, created_ms = ?5, updated_ms = ?6 WHERE account = ?1 "
+                               "AND region = ?2 AND name = ?3"));
     return run_on_one(bind_alias(row, realm, alias), "alias");
   }
 
@@ -195,22 +204,29 @@ class Connection final : public StoreWriter {
   }
 
   Result<void> set_tag(const KeyName& key, std::string_view tag, std::string_view value) override {
-    Statement row = TRY(database_->prepare(
-        "INSERT INTO tags (account, region, key_id, tag, value) VALUES (?1, ?2, ?3, ?4, ?5) "
-        "ON CONFLICT (account, region, key_id, tag) DO UPDATE SET value = ?5"));
+    Statement row =
+        TRY(database_->prepare("INSERT INTO tags (account, region, key_id, tag, value) VALUES (?1, ?2, ?3, ?4, ?5) "
+                               "ON CONFLICT (account, region, key_id, tag) DO UPDATE SET value = ?5"));
     return bind_name(row, key).bind(4, tag).bind(5, value).run();
   }
 
   Result<void> remove_tag(const KeyName& key, std::string_view tag) override {
-    Statement row = TRY(database_->prepare("DELETE FROM tags WHERE account = ?1 AND region = ?2 AND key_id = ?3 AND tag = ?4"));
+    Statement row =
+        TRY(database_->prepare("DELETE FROM tags WHERE account = ?1 AND region = ?2 AND key_id = ?3 AND tag = ?4"));
     return run_on_one(bind_name(row, key).bind(4, tag), "tag");
   }
 
  private:
   static Statement& bind_key(Statement& row, const Key& key) {
     row.bind(1, key.realm.account).bind(2, key.realm.region).bind(3, key.id);
-    row.bind(4, to_string(key.spec)).bind(5, to_string(key.usage)).bind(6, to_string(key.origin)).bind(7, to_string(key.state));
-    row.bind(8, std::int64_t{key.multi_region}).bind(9, key.description).bind(10, key.policy).bind(11, to_ms(key.created));
+    row.bind(4, to_string(key.spec))
+        .bind(5, to_string(key.usage))
+        .bind(6, to_string(key.origin))
+        .bind(7, to_string(key.state));
+    row.bind(8, std::int64_t{key.multi_region})
+        .bind(9, key.description)
+        .bind(10, key.policy)
+        .bind(11, to_ms(key.created));
     key.deletion_date ? row.bind(12, to_ms(*key.deletion_date)) : row.bind_null(12);
     key.pending_window_days ? row.bind(13, *key.pending_window_days) : row.bind_null(13);
     key.current_material ? row.bind(14, ByteView(*key.current_material)) : row.bind_null(14);
@@ -256,12 +272,16 @@ class SqliteStore final : public Store {
   Result<std::vector<std::string>> list_keys(const Realm& realm, std::string_view after, std::size_t limit) override {
     return read()->list_keys(realm, after, limit);
   }
-  Result<std::vector<KeyName>> list_due(WallTime now, std::size_t limit) override { return read()->list_due(now, limit); }
+  Result<std::vector<KeyName>> list_due(WallTime now, std::size_t limit) override {
+    return read()->list_due(now, limit);
+  }
   Result<std::vector<Material>> list_materials(const KeyName& name) override { return read()->list_materials(name); }
   Result<std::optional<std::string>> find_material_owner(const Realm& realm, const MaterialId& id) override {
     return read()->find_material_owner(realm, id);
   }
-  Result<std::optional<Alias>> find_alias(const Realm& realm, std::string_view name) override { return read()->find_alias(realm, name); }
+  Result<std::optional<Alias>> find_alias(const Realm& realm, std::string_view name) override {
+    return read()->find_alias(realm, name);
+  }
   Result<std::vector<Alias>> list_aliases(const Realm& realm, std::string_view after, std::size_t limit) override {
     return read()->list_aliases(realm, after, limit);
   }
@@ -313,7 +333,8 @@ Result<void> check_integrity(Database& database) {
 Result<std::int64_t> inspect(Database& database, ByteView root_check) {
   TRY(check_integrity(database));
   if (TRY(read_number(database, "SELECT count(*) FROM sqlite_schema")) == 0) return std::int64_t{0};
-  if (TRY(read_number(database, "PRAGMA application_id")) != kApplicationId) return malformed("not a database of this program");
+  if (TRY(read_number(database, "PRAGMA application_id")) != kApplicationId)
+    return malformed("not a database of this program");
   const std::int64_t version = TRY(read_number(database, "PRAGMA user_version"));
   if (version < 1) return malformed("schema version {}", version);
   if (version > kSchemaVersion) return unsupported("schema version {}, this program knows {}", version, kSchemaVersion);

@@ -9,9 +9,9 @@
 
 namespace casemate::kms::store::sqlite {
 
-// open_sqlite_store opens or creates the database (mode 0600). An existing one must be whole, of this program's kind, not
-// of a newer schema, and made with the root key that gives `root_check` (RootKey::check_value); otherwise nothing in it
-// is changed. Older schemas are migrated. Errors: kUntrusted (another root key), kMalformed (damaged, or no such
+// open_sqlite_store opens or creates the database (mode 0600). An existing one must be whole, of this program's kind,
+// not of a newer schema, and made with the root key that gives `root_check` (RootKey::check_value); otherwise nothing
+// in it is changed. Older schemas are migrated. Errors: kUntrusted (another root key), kMalformed (damaged, or no such
 // database), kUnsupported (newer schema), kDenied, kLimit, kInternal.
 Result<std::unique_ptr<Store>> open_sqlite_store(const os::Path& path, ByteView root_check);
 

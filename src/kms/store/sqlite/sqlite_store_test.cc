@@ -149,17 +149,20 @@ TEST(SqliteStore, RefusesWhatIsDamagedOrNoneOfOurs) {
   ASSERT_THAT(other, IsOk());
   ASSERT_THAT((*other)->execute("CREATE TABLE t (x)"), IsOk());
   other->reset();
-  EXPECT_THAT(open_sqlite_store(folder / "other.db", kCheck), IsError(ErrorCode::kMalformed, testing::HasSubstr("not a database of this program")));
+  EXPECT_THAT(open_sqlite_store(folder / "other.db", kCheck),
+              IsError(ErrorCode::kMalformed, testing::HasSubstr("not a database of this program")));
 }
 
 TEST(SqliteStore, RefusesANewerSchema) {
   const TemporaryFolder folder;
   ASSERT_THAT(insert(*open_sqlite_store(folder / "kms.db", kCheck).take(), "a"), IsOk());
   {
-    auto database = store::sqlite::Database::open((folder / "kms.db").native(), store::sqlite::Access::kReadWrite).take();
+    auto database =
+        store::sqlite::Database::open((folder / "kms.db").native(), store::sqlite::Access::kReadWrite).take();
     ASSERT_THAT(database->execute("PRAGMA user_version = 99"), IsOk());
   }
-  EXPECT_THAT(open_sqlite_store(folder / "kms.db", kCheck), IsError(ErrorCode::kUnsupported, testing::HasSubstr("schema version 99")));
+  EXPECT_THAT(open_sqlite_store(folder / "kms.db", kCheck),
+              IsError(ErrorCode::kUnsupported, testing::HasSubstr("schema version 99")));
 }
 
 }  // namespace

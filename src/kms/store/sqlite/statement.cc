@@ -7,17 +7,30 @@ Error sqlite_error(sqlite3* database, std::string_view what) {
   const int code = sqlite3_extended_errcode(database);
   auto kind = ErrorCode::kInternal;
   switch (code & 0xff) {
-    case SQLITE_FULL: kind = ErrorCode::kLimit; break;
+    case SQLITE_FULL:
+      kind = ErrorCode::kLimit;
+      break;
     case SQLITE_BUSY:
-    case SQLITE_LOCKED: kind = ErrorCode::kUnavailable; break;
-    case SQLITE_CONSTRAINT: kind = code == SQLITE_CONSTRAINT_FOREIGNKEY ? ErrorCode::kNotFound : ErrorCode::kConflict; break;
+    case SQLITE_LOCKED:
+      kind = ErrorCode::kUnavailable;
+      break;
+    case SQLITE_CONSTRAINT:
+      kind = code == SQLITE_CONSTRAINT_FOREIGNKEY ? ErrorCode::kNotFound : ErrorCode::kConflict;
+      break;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: kind = ErrorCode::kMalformed; break;
-    case SQLITE_CANTOPEN: kind = ErrorCode::kNotFound; break;
+    case SQLITE_NOTADB:
+      kind = ErrorCode::kMalformed;
+      break;
+    case SQLITE_CANTOPEN:
+      kind = ErrorCode::kNotFound;
+      break;
     case SQLITE_PERM:
     case SQLITE_READONLY:
-    case SQLITE_AUTH: kind = ErrorCode::kDenied; break;
-    default: break;
+    case SQLITE_AUTH:
+      kind = ErrorCode::kDenied;
+      break;
+    default:
+      break;
   }
   return {kind, fmt::format("{}: {} ({})", what, sqlite3_errmsg(database), code)};
 }
@@ -70,7 +83,8 @@ Result<void> Statement::run() {
 std::string Statement::text(int column) const {
   const auto* data = sqlite3_column_text(statement_.get(), column);
   if (data == nullptr) return {};
-  return std::string(reinterpret_cast<const char*>(data), static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column)));
+  return std::string(reinterpret_cast<const char*>(data),
+                     static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column)));
 }
 
 Bytes Statement::blob(int column) const {
@@ -113,7 +127,8 @@ Result<void> Database::execute(const char* sql) {
 
 Result<Statement> Database::prepare(const char* sql) {
   sqlite3_stmt*& statement = statements_[sql];
-  if (statement == nullptr && sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr) != SQLITE_OK) {
+  if (statement == nullptr &&
+      sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr) != SQLITE_OK) {
     return sqlite_error(handle_, "database");
   }
   return Statement(handle_, statement);
