@@ -109,7 +109,7 @@ void act_4(Stage& stage, Engine) {
                  {"assumed-role/casemate-parent/i-"});
   stage.succeeds(kAdmin, "aws kms put-key-policy --key-id $KEY_ID --policy-name default --policy file://key_policy.json");
   stage.succeeds(kParent,
-                 "aws kms encrypt --key-id alias/my-enclave-key --plaintext $(echo hello | base64) \\\n"
+                 "echo hello > hello.txt && aws kms encrypt --key-id alias/my-enclave-key --plaintext fileb://hello.txt \\\n"
                  "        --query CiphertextBlob --output text | base64 --decode > hello.encrypted &&\n"
                  "    aws kms decrypt --ciphertext-blob fileb://hello.encrypted --query Plaintext --output text | base64 --decode",
                  {"hello"});
@@ -163,7 +163,7 @@ void act_9(Stage& stage, Engine) {
 
 void act_10(Stage& stage, Engine) {
   stage.fails(kParent, "aws kms decrypt --ciphertext-blob fileb://string.encrypted.binary", {std::string(kDenied), "kms:Decrypt"});
-  stage.succeeds(kParent, "aws kms encrypt --key-id alias/my-enclave-key --plaintext $(echo again | base64) --query KeyId --output text",
+  stage.succeeds(kParent, "aws kms encrypt --key-id alias/my-enclave-key --plaintext fileb://hello.txt --query KeyId --output text",
                  {"arn:aws:kms:us-east-1:111122223333:key/"});
 }
 
