@@ -11,6 +11,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 
 #include "casemate/encoding.h"
 #include "casemate/parent.h"
@@ -100,6 +101,16 @@ Result<std::uint32_t> find_cid(const ClientOptions& options) {
   return enclave->cid;
 }
 
+// An enclave that has just been started may not listen yet: an application needs a moment after its enclave's boot.
+Result<UniqueFd> connect_to_server(const casemate::vsock::Address& server) {
+  const auto give_up = std::chrono::steady_clock::now() + kPatience;
+  for (;;) {
+    auto socket = casemate::parent::connect(server, kPatience);
+    if (socket || socket.error().code() != ErrorCode::kUnavailable || std::chrono::steady_clock::now() >= give_up) return socket;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
 Result<void> submit(const ClientOptions& options) {
   auto text = read_file(options.ciphertext);
   if (!text) return std::move(text).error();
@@ -112,7 +123,7 @@ Result<void> submit(const ClientOptions& options) {
   auto credentials = kms->credentials->get(kPatience);
   if (!credentials) return std::move(credentials).error().in("credentials");
 
-  auto socket = casemate::parent::connect({*cid, options.port}, kPatience);
+  auto socket = connect_to_server({*cid, options.port});
   if (!socket) return std::move(socket).error();
   auto last_four = exchange(socket->get(), request_fields(**credentials, kms->region, *ciphertext));
   if (!last_four) return std::move(last_four).error();
