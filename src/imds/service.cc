@@ -180,7 +180,9 @@ Service::Service(Instance instance, CredentialProvider provider, const Clock& cl
 
 http::Response Service::handle(const http::Request& request) const {
   if (!host_is_ours(request.headers.find("host"))) return error_response(403, "Forbidden");
-  const std::string_view path = request.path();
+  // An endpoint setting that ends in a slash, as some clients want it, doubles the slash of others.
+  std::string_view path = request.path();
+  while (path.starts_with("//")) path.remove_prefix(1);
   if (path == "/latest/api/token") {
     if (request.method == "PUT") return issue_token(request);
     auto refused = error_response(405, "Method Not Allowed");

@@ -178,4 +178,4 @@ def leftover_sockets(p):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    unittest.main(verbosity=2, warnings="ignore")

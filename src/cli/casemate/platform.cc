@@ -276,7 +276,8 @@ Result<std::string> environment(const os::Paths& paths, Identity identity, AwsCl
   set("AWS_ENDPOINT_URL_STS", endpoints.kms);
   set("AWS_CA_BUNDLE", paths.ca_certificate().native());
   set("NODE_EXTRA_CA_CERTS", paths.ca_certificate().native());
-  set("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoints.imds);
+  // AWS CLI 2.9 appends its path without a slash of its own.
+  set("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoints.imds + "/");
   set("AWS_REGION", platform.region);
   set("AWS_DEFAULT_REGION", platform.region);
   set("VSOCK_PROXY_RESOLVE", fmt::format("kms.{}.amazonaws.com:443:127.0.0.1:{}", platform.region, port));
