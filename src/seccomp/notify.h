@@ -28,7 +28,9 @@ enum class Delivery { kDelivered, kGone };
 
 class Listener {
  public:
-  explicit Listener(UniqueFd fd) : fd_(std::move(fd)) {}
+  // Takes what install gave. Where the kernel can (6.6), a caller and its answer share a processor, which spares the
+  // wake-up of another.
+  explicit Listener(UniqueFd fd);
 
   int fd() const { return fd_.get(); }
 

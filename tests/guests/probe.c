@@ -774,6 +774,12 @@ static int escape(pid_t victim) {
   CHECK(open("/proc/sys/kernel/core_pattern", O_WRONLY) < 0);
   CHECK(open("/sys/kernel/uevent_helper", O_WRONLY) < 0);
 
+  int pair[2], on = 1;
+  socklen_t size = sizeof on;
+  CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+  FAILS(setsockopt(pair[0], SOL_SOCKET, 76 /* SO_PASSPIDFD */, &on, sizeof on), ENOPROTOOPT);
+  FAILS(getsockopt(pair[0], SOL_SOCKET, 77 /* SO_PEERPIDFD */, &on, &size), ENOPROTOOPT);
+
   // The supervisor decides on copies: an address that changes under it reaches nothing but the parent or nobody.
   struct race race = {.vm = address(kParent, 9), .stop = 0};
   pthread_t thread;

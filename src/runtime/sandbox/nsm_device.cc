@@ -54,7 +54,12 @@ void DeviceEmulator::handle(const seccomp::Notification& call) {
   const auto command = static_cast<std::uint32_t>(call.args[1]);
   const Tracee tracee(call.tid);
   const UniqueFd fd = tracee.duplicate(static_cast<int>(call.args[0]));
+  const bool exhausted = !fd && (errno == EMFILE || errno == ENFILE);
   if (!listener_.is_valid(call.id)) return;
+  if (exhausted) {
+    listener_.fail(call.id, ENFILE);
+    return;
+  }
   const std::uint64_t mount = fd ? mount_of(fd.get()) : 0;
   if (mount != 0 && mount == guest_.vsock_mount && command == kVsockGetLocalCid) {
     const std::uint32_t cid = guest_.cid;

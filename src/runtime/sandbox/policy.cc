@@ -91,6 +91,7 @@ const Group kGroups[] = {
 constexpr std::uint32_t kNamespaceFlags =
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 constexpr std::uint32_t kSocketTypeMask = 0xf;
+constexpr std::uint32_t kSoPassPidfd = 76;  // Linux 6.5
 constexpr std::uint32_t kSoPeerPidfd = 77;
 constexpr std::uint32_t kNetlinkRoute = 0;
 constexpr std::uint32_t kIoctlTypeMask = 0xff00;
@@ -122,6 +123,7 @@ void add_argument_rules(std::vector<seccomp::Rule>& out) {
       {"getsockopt", {{1, SOL_SOCKET}, {2, kSoPeerPidfd}}, fail(ENOPROTOOPT), "would be a handle on the host's process"},
       {"getsockopt", {}, allow(), "own sockets"},
       {"setsockopt", {{1, AF_VSOCK}}, notify(), "options of the emulated family"},
+      {"setsockopt", {{1, SOL_SOCKET}, {2, kSoPassPidfd}}, fail(ENOPROTOOPT), "as SO_PEERPIDFD"},
       {"setsockopt", {}, allow(), "own sockets"},
 
       {"sendto", {{3, MSG_OOB, MSG_OOB}}, fail(EOPNOTSUPP), "as vsock answers; the Unix variant is young kernel code"},

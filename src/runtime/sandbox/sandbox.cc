@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -31,6 +32,14 @@ Bytes bytes_of_program(const seccomp::Program& program) {
   Bytes out(program.size() * sizeof(sock_filter));
   std::memcpy(out.data(), program.data(), out.size());
   return out;
+}
+
+// Every accept that a guest waits in holds a descriptor of ours.
+void raise_file_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 GuestExit decode(std::uint32_t wait_status) {
@@ -319,6 +328,7 @@ class SandboxBackend final : public Backend {
 void remove_leftovers() { Cgroup::sweep(); }
 
 Result<std::unique_ptr<Backend>> open_backend(const Options& options) {
+  raise_file_limit();
   const auto program = TRY(guest_filter());
   Shared shared{TRY(embed_init()), bytes_of_program(program), options.interruptible_calls};
   return std::unique_ptr<Backend>(std::make_unique<SandboxBackend>(std::move(shared)));

@@ -9,9 +9,9 @@
 
 namespace casemate::runtime::sandbox {
 
-// open_backend makes ready what guests share. Works as root and as a plain user where user namespaces are allowed.
-// Guests are ended by the kernel when the process that started them ends, however it ends. Errors: kUnsupported (this
-// kernel), kInternal.
+// open_backend makes ready what guests share, and raises this process's soft limit of open files to the hard one. Works
+// as root and as a plain user where user namespaces are allowed. Guests are ended by the kernel when the process that
+// started them ends, however it ends. Errors: kUnsupported (this kernel), kInternal.
 struct Options {
   // Lets signals interrupt emulated calls at any point, as they do on kernels before 5.19. For tests.
   bool interruptible_calls = false;

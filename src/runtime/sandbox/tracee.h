@@ -23,7 +23,7 @@ class Tracee {
   bool write(std::uint64_t address, ByteView data) const;
 
   // duplicate gives our own descriptor of the tracee's open file: what is done to it is done to the tracee's, through
-  // every duplicate in every process of the guest.
+  // every duplicate in every process of the guest. None: errno says why, EBADF where the tracee has no such file.
   UniqueFd duplicate(int fd) const;
 
   // has_capability reads the effective set, in the guest's user namespace.

@@ -147,7 +147,9 @@ void VsockEmulator::finish(const seccomp::Notification& call, Outcome outcome) {
 VsockEmulator::Outcome VsockEmulator::decide(const seccomp::Notification& call) {
   if (call.call == SYS_socket) return socket(call);
   UniqueFd fd = Tracee(call.tid).duplicate(static_cast<int>(call.args[0]));
+  const bool exhausted = !fd && (errno == EMFILE || errno == ENFILE);
   if (!listener_.is_valid(call.id)) return done();
+  if (exhausted) return failure(ENFILE);  // we are out of descriptors, and it may be one of ours
   // Resuming is safe whatever the guest does to its descriptors meanwhile: the kernel's own call on one of our sockets
   // reaches only names of the guest's mounts and of the keeper's empty network namespace.
   if (!fd || !is_ours(fd.get())) return resume();
