@@ -303,7 +303,10 @@ class Verification {
     check_field("nonce", document.nonce, policy_.nonce);
     check_field("user_data", document.user_data, policy_.user_data);
     check_field("public_key", document.public_key, policy_.public_key);
-    for (const auto& [index, allowed] : policy_.pcrs) {
+    // Named, not bound: clang 14 captures no structured bindings.
+    for (const auto& entry : policy_.pcrs) {
+      const PcrIndex index = entry.first;
+      const std::vector<Bytes>& allowed = entry.second;
       const Bytes* value = document.find_pcr(index);
       const bool holds = value != nullptr && std::find(allowed.begin(), allowed.end(), *value) != allowed.end();
       check(ErrorCode::kDenied, holds, [&] { return fmt::format("PCR{}", index); },

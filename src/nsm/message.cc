@@ -26,6 +26,9 @@ template <typename... Visitors>
 struct Overloaded : Visitors... {
   using Visitors::operator()...;
 };
+// clang 14 deduces no aggregates by itself.
+template <typename... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;
 
 void write_optional(Writer& writer, std::string_view key, const std::optional<Bytes>& value) {
   writer.text(key);
