@@ -31,7 +31,13 @@ int run_casemate(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
-    std::fprintf(stderr, "casemate: %s\n", error.what());
+    // CLI11 says "a subcommand is required" of a name that it does not know.
+    const bool unknown = argc > 1 && argv[1][0] != '-' && app.get_subcommands([&](CLI::App* verb) { return verb->get_name() == argv[1]; }).empty();
+    if (unknown) {
+      std::fprintf(stderr, "casemate: %s: no such command; casemate --help lists them\n", argv[1]);
+    } else {
+      std::fprintf(stderr, "casemate: %s\n", error.what());
+    }
     return 2;
   }
   return exit_code;

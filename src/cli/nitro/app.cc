@@ -41,6 +41,11 @@ int nitro_cli(int argc, char** argv) {
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
+    // CLI11 says "a subcommand is required" of a name that it does not know.
+    if (argc > 1 && argv[1][0] != '-' && app.get_subcommands([&](CLI::App* verb) { return verb->get_name() == argv[1]; }).empty()) {
+      fmt::print(stderr, "error: Found argument '{}' which wasn't expected (nitro-cli --help lists the commands and flags)\n", argv[1]);
+      return 2;
+    }
     fmt::print(stderr, "error: {} (nitro-cli --help lists the commands and flags)\n", first_line(error.what()));
     return kUsage;
   }
