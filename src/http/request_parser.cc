@@ -83,7 +83,7 @@ Request RequestParser::take() {
   request_ = {};
   state_ = State::kHead;
   part_ = Part::kSized;
-  begun_ = body_begun_ = expects_continue_ = http_1_0_ = false;
+  begun_ = line_skipped_ = body_begun_ = expects_continue_ = http_1_0_ = false;
   keep_alive_ = true;
   scanned_ = left_ = trailer_bytes_ = 0;
   return finished;
@@ -102,8 +102,11 @@ std::size_t RequestParser::feed(std::string_view input) {
 std::size_t RequestParser::feed_head(std::string_view input) {
   std::size_t skipped = 0;
   if (!begun_) {
-    // RFC 9112, 2.2: an empty line before the request line is ignored; two are not worth a loop without end.
-    if (input.substr(0, 2) == "\r\n") skipped = 2;
+    // RFC 9112, 2.2: one empty line before the request line is ignored.
+    if (!line_skipped_ && input.substr(0, 2) == "\r\n") {
+      line_skipped_ = true;
+      skipped = 2;
+    }
     input.remove_prefix(skipped);
     if (input.empty() || input == "\r") return skipped;
     begun_ = true;

@@ -72,6 +72,7 @@ class RequestParser {
   Rejection rejection_;
   Request request_;
   bool begun_ = false;
+  bool line_skipped_ = false;
   bool body_begun_ = false;
   bool expects_continue_ = false;
   bool keep_alive_ = true;

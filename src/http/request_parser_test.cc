@@ -139,6 +139,20 @@ TEST(RequestParser, KnowsWhoWantsToStay) {
   EXPECT_FALSE(older.keep_alive());
 }
 
+// Found by fuzzing: cut into bytes, any number of empty lines was ignored.
+TEST(RequestParser, IgnoresOneEmptyLineHoweverItArrives) {
+  for (const bool cut : {false, true}) {
+    RequestParser parser;
+    std::string pending;
+    for (const char c : std::string_view("\r\n\r\nGET / HTTP/1.0\r\n\r\n")) {
+      pending += c;
+      if (cut) pending.erase(0, parser.feed(pending));
+    }
+    parser.feed(pending);
+    EXPECT_EQ(parser.state(), State::kRejected);
+  }
+}
+
 TEST(RequestParser, AsksForTheBodyOnce) {
   RequestParser parser;
   parser.feed("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n");
