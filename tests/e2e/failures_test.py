@@ -93,12 +93,27 @@ class Failures(unittest.TestCase):
             port = busy.getsockname()[1]
             env = dict(self.p.base, CASEMATE_HOME=str(self.p.folder / "other"), CASEMATE_RUN_DIR=str(self.p.folder / "other-run"))
             self.refused(f"casemate up --listen 127.0.0.1:{port} --imds 127.0.0.1:0", 1, str(port), "in use", env=env)
-            self.assertEqual([pid for pid in self.p.processes() if False], [])
-        self.p.start_proxy()
+        proxy = self.p.start_proxy()
         self.refused("vsock-proxy 8000 kms.us-east-1.amazonaws.com 443", 1, "8000")
+        proxy.terminate()
+        proxy.wait(10)
 
     def test_proxies_refuse_what_the_allowlist_does_not_name(self):
         self.refused("vsock-proxy 8001 example.com 443", 1, "not allowed")
+
+    def test_absent_services_are_named_and_waited_for_by_nobody(self):
+        self.p.ok("data-processing-client --prepare --values values.txt --alias my-enclave-key")
+        self.p.run_enclave("data-processing")
+        self.refused(SUBMIT, 1, "vsock-proxy", "port 8000")
+        proxy = self.p.start_proxy(dict(self.p.parent, VSOCK_PROXY_RESOLVE="kms.us-east-1.amazonaws.com:443:127.0.0.1:1"))
+        self.refused(SUBMIT, 1, "KMS")
+        proxy.terminate()
+        proxy.wait(10)
+        self.p.start_proxy().poll()
+        self.assertEqual(self.p.sh(SUBMIT).status, 0)
+        self.p.background[-1].terminate()
+        self.p.background[-1].wait(10)
+        self.p.terminate_all()
 
     def test_client_errors_name_what_is_missing(self):
         self.p.ok(": > empty.txt")

@@ -38,6 +38,9 @@ Result<void> prepare_folder(const os::Path& folder) {
     std::filesystem::copy(images / name, folder / "work" / name, std::filesystem::copy_options::recursive, error);
     if (error) return internal("{}: {}", (images / name).native(), error.message());
   }
+  // buildah's images are the demonstration's own and go with it.
+  const std::string storage = fmt::format("[storage]\ndriver = \"vfs\"\nrunroot = \"{0}/containers-run\"\ngraphroot = \"{0}/containers\"\n", folder.native());
+  TRY(os::write_file(folder / "storage.conf", as_bytes(storage), 0600));
   const char* path = std::getenv("PATH");
   ::setenv("PATH", fmt::format("{}:{}", bin.native(), path == nullptr ? "/usr/bin:/bin" : path).c_str(), 1);
   return {};
