@@ -70,8 +70,8 @@ bool Stage::interrupted() const {
 std::vector<std::string> Stage::shell(Who who, std::string_view command) const {
   std::string script = "set -o pipefail\n";
   script += fmt::format("export CASEMATE_HOME={} CASEMATE_RUN_DIR={}\n", quote((folder_ / "home").native()), quote((folder_ / "run").native()));
-  script += fmt::format("export NITRO_CLI_LOGS_PATH={} CONTAINERS_STORAGE_CONF={}\n", quote((folder_ / "logs").native()),
-                        quote((folder_ / "storage.conf").native()));
+  script += fmt::format("export NITRO_CLI_LOGS_PATH={} CONTAINERS_STORAGE_CONF={} HOME={}\n", quote((folder_ / "logs").native()),
+                        quote((folder_ / "storage.conf").native()), quote(folder_.native()));
   const os::Path settings = folder_ / (who == Who::kParent ? "parent.env" : "admin.env");
   script += fmt::format("[ ! -f {0} ] || . {0}\n", quote(settings.native()));
   for (const auto& [name, value] : variables_) script += fmt::format("{}={}\n", name, quote(value));
