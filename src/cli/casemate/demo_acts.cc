@@ -130,6 +130,9 @@ void act_6(Stage& stage, Engine) {
   stage.background(kParent, "vsock-proxy 8000 kms.us-east-1.amazonaws.com 443");
   if (!run_enclave(stage, "data-processing", "--debug-mode ")) return;
   stage.succeeds(kParent, "nitro-cli describe-enclaves | jq -r '.[0].EnclaveID'", {"i-", "-enc"});
+  // run-enclave returns when the application has been executed; it listens a moment later.
+  stage.quietly(kParent, fmt::format("for i in {{1..20}}; do timeout -s INT 1 nitro-cli console --enclave-id {} 2>/dev/null | grep -q listening && break; done",
+                                     kEnclaveId));
   stage.say("the console goes on for as long as the enclave runs; two seconds of it are enough here");
   stage.succeeds(kParent, fmt::format("timeout --preserve-status -s INT 2 nitro-cli console --enclave-id {} || true", kEnclaveId),
                  {"listening"});
