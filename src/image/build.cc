@@ -135,10 +135,6 @@ Result<BuildReport> build(Source source, const Blobs& blobs, const BuildOptions&
     }
   }
 
-  // The output is opened first: an unwritable folder should not cost the time of a merge.
-  std::unique_ptr<OutputFile> output;
-  if (options.output) output = TRY(OutputFile::create(*options.output));
-
   oci::LoadedImage loaded = TRY(oci::load(*source.files, source.image));
   TRY(eif::prepare_container(loaded.rootfs, config.working_directory));
   report.files = loaded.rootfs.names();
@@ -167,7 +163,7 @@ Result<BuildReport> build(Source source, const Blobs& blobs, const BuildOptions&
   ThreadLanes lanes;
   eif::Header base;
   base.flags = flags;
-  eif::Writer writer(output.get(), lanes, base);
+  eif::Writer writer(options.output, lanes, base);
   Progress progress(options.progress, kernel->size() + boot.data().size() + application_bytes);
   ProgressSink section(writer, progress);
   TRY(writer.begin_section(eif::SectionType::kKernel, kernel->size()));
@@ -184,9 +180,9 @@ Result<BuildReport> build(Source source, const Blobs& blobs, const BuildOptions&
   }
   const eif::Header header = TRY(writer.finish());
   report.bytes = writer.bytes_written();
-  if (output) {
-    TRY(output->write_at(0, eif::encode_header(header)));
-    TRY(output->commit());
+  if (options.output != nullptr) {
+    TRY(options.output->write_at(0, eif::encode_header(header)));
+    TRY(options.output->commit());
   }
   return report;
 }

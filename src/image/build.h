@@ -10,6 +10,7 @@
 #include "eif/measure.h"
 #include "eif/metadata.h"
 #include "eif/signature.h"
+#include "image/files.h"
 #include "image/source.h"
 #include "os/file.h"
 
@@ -50,7 +51,7 @@ struct BuildOptions {
   HonourConfig honour = HonourConfig::kAws;
   // Describe the image by what is fixed in it, not by the engine's own words, which change from one to the next.
   bool reproducible_description = false;
-  std::optional<os::Path> output;  // none: measure only
+  OutputFile* output = nullptr;  // none: measure only; committed when the image is whole
   const eif::SigningKey* signing = nullptr;
   // Called with 0 to 100, each number once.
   std::function<void(unsigned)> progress;
@@ -63,8 +64,7 @@ struct BuildReport {
   std::vector<std::string> warnings;
 };
 
-// build reads the source's layers, merges them and writes the image in one pass over the content. The output file is
-// whole or absent. Errors: those of oci::load and of writing (kLimit when the disk is full), kUnsupported.
+// build reads the source's layers, merges them and writes the image in one pass over the content. Errors: those of oci::load and of writing (kLimit when the disk is full), kUnsupported.
 Result<BuildReport> build(Source source, const Blobs& blobs, const BuildOptions& options, Rng& rng);
 
 }  // namespace casemate::image

@@ -110,6 +110,15 @@ BuildOutcome build_enclave(const BuildEnclaveOptions& options, const Clock& cloc
     build.custom_metadata = std::move(custom).take();
   }
 
+  // Before anything that takes long: an unwritable folder should not cost a download.
+  std::unique_ptr<image::OutputFile> output;
+  if (!options.dry_run) {
+    auto created = image::OutputFile::create(options.output_file);
+    if (!created) return failed(ECode::kFileOperation, std::move(created).error(), {"Could not create output file"});
+    output = std::move(created).take();
+    build.output = output.get();
+  }
+
   const auto socket = image::engine_socket_from_environment();
   if (!socket) return failed(ECode::kDockerPull, socket.error(), {});
   const image::SourceOptions source_options{*architecture, *socket, [](std::string_view line) { fmt::print(stderr, "{}\n", line); }};
@@ -141,7 +150,6 @@ BuildOutcome build_enclave(const BuildEnclaveOptions& options, const Clock& cloc
   if (!options.build_time.empty()) build.build_time = options.build_time;
   build.build_tool_version = CASEMATE_VERSION;
   build.honour = options.honour_oci_config ? image::HonourConfig::kOci : image::HonourConfig::kAws;
-  if (!options.dry_run) build.output = options.output_file;
   if (signing) build.signing = &*signing;
   const bool terminal = ::isatty(STDERR_FILENO) == 1;
   if (terminal) {
