@@ -30,7 +30,7 @@ SIDEWAYS = {
 THIRD_PARTY = {
     "openssl/": {"crypto", "x509", "net", "cli", "cli/casemated", "cli/zeroing"},
     "nettle/": {"crypto"},
-    "boost/": {"net", "json"},
+    "boost/": {"json"},
     "archive": {"oci"},
     "seccomp.h": {"seccomp"},
     "CLI/": {"cli", "cli/casemate", "cli/nitro", "cli/vsock_proxy", "cli/casemated"},

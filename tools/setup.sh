@@ -29,7 +29,7 @@ casemate_packages() {
     12) boost=1.81 ;;
   esac
   printf '%s\n' g++ cmake ninja-build ccache git pkg-config ca-certificates \
-    "libboost$boost-dev" "libboost-json$boost-dev" "libboost-url$boost-dev" libssl-dev libfmt-dev libcli11-dev \
+    "libboost$boost-dev" "libboost-json$boost-dev" libssl-dev libfmt-dev libcli11-dev \
     libyaml-cpp-dev libsqlite3-dev libarchive-dev zlib1g-dev libzstd-dev libseccomp-dev nettle-dev libgmp-dev \
     libgtest-dev libgmock-dev librapidcheck-dev \
     openssl jq procps buildah awscli uidmap
