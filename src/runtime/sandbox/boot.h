@@ -51,7 +51,8 @@ enum class MessageKind : std::uint8_t {
   // From the keeper.
   kMapIds = 'U',       // its user namespace wants its id maps; answered with kGo
   kInitStarted = 'P',  // u32: pid of init
-  kSockets = 's',      // answer to kWantSockets, with descriptors
+  kSockets = 's',      // answer to kWantSockets, with descriptors; kReleased follows
+  kReleased = 'r',     // the keeper holds none of them any more
   kInitEnded = 'X',    // u32: wait status; the keeper ends after it
   // From init.
   kHeartbeat = 'H',    // u8 0xB7; answered with kHeartbeat

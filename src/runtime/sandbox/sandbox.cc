@@ -86,13 +86,21 @@ class SocketStock {
   void refill(std::vector<UniqueFd>& shelf, int type) {
     if (keeper_gone_ || init_status_) return;
     const std::uint8_t kind = type == SOCK_SEQPACKET ? 1 : 0;
-    auto sent = keeper_.send(MessageKind::kWantSockets, Bytes{kind});
-    auto message = sent.ok() ? keeper_.receive() : Result<Message>(sent.error());
-    if (!message.ok()) {
+    if (!keeper_.send(MessageKind::kWantSockets, Bytes{kind}).ok()) {
       keeper_gone_ = true;
-    } else if (message->kind == MessageKind::kInitEnded) {
-      init_status_ = ByteReader(message->body).read_u32().ok() ? std::optional(ByteReader(message->body).read_u32().take()) : 0;
-    } else {
+      return;
+    }
+    for (;;) {
+      auto message = keeper_.receive();
+      if (!message.ok()) {
+        keeper_gone_ = true;
+        return;
+      }
+      if (message->kind == MessageKind::kInitEnded) {
+        init_status_ = ByteReader(message->body).read_u32().ok() ? std::optional(ByteReader(message->body).read_u32().take()) : 0;
+        return;
+      }
+      if (message->kind == MessageKind::kReleased) return;
       shelf = std::move(message->fds);
     }
   }

@@ -208,7 +208,10 @@ Result<void> supply_sockets(const Channel& channel, int type) {
     numbers.push_back(socket.get());
     sockets.push_back(std::move(socket));
   }
-  return channel.send(MessageKind::kSockets, {}, numbers);
+  TRY(channel.send(MessageKind::kSockets, {}, numbers));
+  // A copy of ours would keep a socket, and the address that the guest gives it, alive after the guest closed it.
+  sockets.clear();
+  return channel.send(MessageKind::kReleased);
 }
 
 // keep serves the supervisor until init ends. A supervisor that goes away takes both with it.
