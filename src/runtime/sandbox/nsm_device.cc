@@ -94,34 +94,47 @@ void DeviceEmulator::run() {
 }
 
 void DeviceEmulator::answer_raw(const seccomp::Notification& call) {
-  Bytes request;
-  Bytes response;
-  const Errno error = exchange(call, request, response);
-  const auto delivery = error == 0 ? listener_.succeed(call.id, 0) : listener_.fail(call.id, error);
-  if (delivery == seccomp::Delivery::kGone && !response.empty() && guest_.interruptible == seccomp::Interruptible::kYes)
-    undelivered_ = Undelivered{call.tid, call.args[2], std::move(request), std::move(response)};
+  Answered answer;
+  const Errno error = exchange(call, answer);
+  answer.delivery = error == 0 ? listener_.succeed(call.id, 0) : listener_.fail(call.id, error);
+  if (answer.response.empty() || guest_.interruptible == seccomp::Interruptible::kNo) return;
+  constexpr std::size_t kMaxAnswered = 64;
+  if (answered_.size() == kMaxAnswered) answered_.pop_front();
+  answered_.push_back(std::move(answer));
 }
 
-Errno DeviceEmulator::exchange(const seccomp::Notification& call, Bytes& request, Bytes& response) {
+// take_answer gives the response to a request that was made before, or nothing; what is remembered of its thread goes.
+Bytes DeviceEmulator::take_answer(const Answered& repeated) {
+  const auto found = std::find_if(answered_.begin(), answered_.end(), [&](const Answered& item) { return item.tid == repeated.tid; });
+  if (found == answered_.end()) return {};
+  const Answered known = std::move(*found);
+  answered_.erase(found);
+  const bool same = known.argument == repeated.argument && known.request == repeated.request && known.length_left == repeated.length_given;
+  const bool taken_back = known.delivery == seccomp::Delivery::kGone || known.length_given != known.length_left;
+  return same && taken_back ? known.response : Bytes();
+}
+
+Errno DeviceEmulator::exchange(const seccomp::Notification& call, Answered& answer) {
   const Tracee tracee(call.tid);
   NsmRaw raw{};
   if (!tracee.read(call.args[2], bytes_of(raw))) return EFAULT;
   if (raw.request_length > kNsmRequestMax) return EMSGSIZE;
-  request.resize(static_cast<std::size_t>(raw.request_length));
-  if (!tracee.read(raw.request_address, request)) return EFAULT;
+  answer.tid = call.tid;
+  answer.argument = call.args[2];
+  answer.length_given = answer.length_left = raw.response_length;
+  answer.request.resize(static_cast<std::size_t>(raw.request_length));
+  if (!tracee.read(raw.request_address, answer.request)) return EFAULT;
   if (!listener_.is_valid(call.id)) return EINTR;
 
-  if (undelivered_ && undelivered_->tid == call.tid && undelivered_->argument == call.args[2] && undelivered_->request == request) {
-    response = std::move(undelivered_->response);
-  } else {
-    response = nsm_(request);
-  }
-  undelivered_.reset();
-  CASEMATE_CHECK(response.size() <= kNsmResponseMax);
+  answer.response = take_answer(answer);
+  if (answer.response.empty()) answer.response = nsm_(answer.request);
+  CASEMATE_CHECK(answer.response.size() <= kNsmResponseMax);
   if (!listener_.is_valid(call.id)) return EINTR;
-  raw.response_length = std::min<std::uint64_t>(response.size(), raw.response_length);
-  if (!tracee.write(raw.response_address, ByteView(response).first(static_cast<std::size_t>(raw.response_length)))) return EFAULT;
-  return tracee.write(call.args[2], bytes_of(raw)) ? 0 : EFAULT;
+  raw.response_length = std::min<std::uint64_t>(answer.response.size(), raw.response_length);
+  if (!tracee.write(raw.response_address, ByteView(answer.response).first(static_cast<std::size_t>(raw.response_length)))) return EFAULT;
+  if (!tracee.write(call.args[2], bytes_of(raw))) return EFAULT;
+  answer.length_left = raw.response_length;
+  return 0;
 }
 
 }  // namespace casemate::runtime::sandbox

@@ -8,7 +8,6 @@
 #include <deque>
 #include <functional>
 #include <mutex>
-#include <optional>
 #include <thread>
 
 #include "base/bytes.h"
@@ -38,17 +37,23 @@ class DeviceEmulator {
   void handle(const seccomp::Notification& call);
 
  private:
-  // An answer that never arrived, for the same request made again: an extended PCR must not be extended twice.
-  struct Undelivered {
+  // A thread's last answer, for the same request made again because a signal took the call back: a PCR must not be
+  // extended twice. The kernel may also drop an answer that it said it delivered; a restarted call is then known by the
+  // response length that we wrote into its argument, in place of the room that a program gives.
+  struct Answered {
     pid_t tid = 0;
     std::uint64_t argument = 0;
     Bytes request;
     Bytes response;
+    std::uint64_t length_given = 0;
+    std::uint64_t length_left = 0;  // what the argument holds after our answer
+    seccomp::Delivery delivery = seccomp::Delivery::kGone;
   };
 
   void run();
   void answer_raw(const seccomp::Notification& call);
-  Errno exchange(const seccomp::Notification& call, Bytes& request, Bytes& response);
+  Errno exchange(const seccomp::Notification& call, Answered& answer);
+  Bytes take_answer(const Answered& repeated);
 
   const seccomp::Listener& listener_;
   Guest guest_;
@@ -57,7 +62,7 @@ class DeviceEmulator {
   std::condition_variable wake_;
   std::deque<seccomp::Notification> queue_;
   bool stopping_ = false;
-  std::optional<Undelivered> undelivered_;
+  std::deque<Answered> answered_;
   std::thread thread_;
 };
 

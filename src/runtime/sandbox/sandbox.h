@@ -9,13 +9,14 @@
 
 namespace casemate::runtime::sandbox {
 
-// open_backend makes ready what guests share, and raises this process's soft limit of open files to the hard one. Works
-// as root and as a plain user where user namespaces are allowed. Guests are ended by the kernel when the process that
-// started them ends, however it ends. Errors: kUnsupported (this kernel), kInternal.
 struct Options {
   // Lets signals interrupt emulated calls at any point, as they do on kernels before 5.19. For tests.
   bool interruptible_calls = false;
 };
+
+// open_backend makes ready what guests share, and raises this process's soft limit of open files to the hard one. Works
+// as root and as a plain user where user namespaces are allowed. Guests are ended by the kernel when the process that
+// started them ends, however it ends. Errors: kUnsupported (this kernel), kInternal.
 Result<std::unique_ptr<Backend>> open_backend(const Options& options = {});
 
 // remove_leftovers removes the control groups that killed enclave processes could not remove; open_backend does so, too.

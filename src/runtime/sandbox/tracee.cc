@@ -68,6 +68,11 @@ bool Tracee::has_capability(int capability) const {
   return (status_field("CapEff").value_or(0) >> capability & 1) != 0;
 }
 
+bool Tracee::catches_signals() const {
+  constexpr std::uint64_t kLibraryOwn = std::uint64_t{3} << 31;  // SIGCANCEL and SIGSETXID, 32 and 33
+  return (status_field("SigCgt").value_or(0) & ~kLibraryOwn) != 0;
+}
+
 bool Tracee::has_signal_to_handle() const {
   const std::string status = read_status(tid_);
   const auto field = [&](const char* name) { return find_field(status, name, 16).value_or(0); };

@@ -28,6 +28,8 @@ class Tracee {
 
   // has_capability reads the effective set, in the guest's user namespace.
   bool has_capability(int capability) const;
+  // catches_signals tells whether its process has a handler for any signal (the C library's own two aside).
+  bool catches_signals() const;
   // has_signal_to_handle tells whether a signal waits that is neither blocked nor ignored.
   bool has_signal_to_handle() const;
 

@@ -118,14 +118,26 @@ void VsockEmulator::handle(const seccomp::Notification& call) {
   for (std::size_t i = waiting_.size(); i-- > 0;) {
     if (waiting_[i].call.tid == call.tid) forget(i);
   }
-  for (auto entry = undelivered_.begin(); entry != undelivered_.end(); ++entry) {
+  if (const auto again = recall(call)) return finish(call, *again);
+  finish(call, decide(call));
+}
+
+// recall finds the answer of a call that a signal took back after its effect. The kernel may also say that an answer was
+// delivered and drop it, when a signal came at that moment; so a call repeated at once by a process that handles signals
+// counts as the same. Without such a handler there is no restart, and a repetition is a new call.
+std::optional<VsockEmulator::Outcome> VsockEmulator::recall(const seccomp::Notification& call) {
+  constexpr std::chrono::milliseconds kRestartWindow{50};
+  for (auto entry = effects_.begin(); entry != effects_.end(); ++entry) {
     if (entry->tid != call.tid) continue;
     const Remembered found = *entry;
-    undelivered_.erase(entry);
-    if (found.call == call.call && found.args == call.args) return finish(call, found.outcome);
-    break;
+    effects_.erase(entry);
+    if (found.call != call.call || found.args != call.args) return std::nullopt;
+    if (found.delivery == seccomp::Delivery::kGone) return found.outcome;
+    const bool at_once = std::chrono::steady_clock::now() - found.when < kRestartWindow;
+    if (at_once && Tracee(call.tid).catches_signals()) return found.outcome;
+    return std::nullopt;
   }
-  finish(call, decide(call));
+  return std::nullopt;
 }
 
 void VsockEmulator::finish(const seccomp::Notification& call, Outcome outcome) {
@@ -133,15 +145,15 @@ void VsockEmulator::finish(const seccomp::Notification& call, Outcome outcome) {
   switch (outcome.kind) {
     case Outcome::Kind::kValue: delivery = listener_.succeed(call.id, outcome.value); break;
     case Outcome::Kind::kErrno: delivery = listener_.fail(call.id, static_cast<int>(outcome.value)); break;
-    case Outcome::Kind::kResume: listener_.resume(call.id); break;
-    case Outcome::Kind::kDone: break;
+    case Outcome::Kind::kResume: listener_.resume(call.id); return;
+    case Outcome::Kind::kDone: return;
   }
-  const bool has_effect = call.call == SYS_bind || call.call == SYS_connect;
-  if (delivery == seccomp::Delivery::kGone && has_effect && guest_.interruptible == seccomp::Interruptible::kYes) {
-    constexpr std::size_t kMaxUndelivered = 256;
-    if (undelivered_.size() == kMaxUndelivered) undelivered_.erase(undelivered_.begin());
-    undelivered_.push_back({call.tid, call.call, call.args, outcome});
-  }
+  if (guest_.interruptible == seccomp::Interruptible::kNo || (call.call != SYS_bind && call.call != SYS_connect)) return;
+  // A failure is no effect, but for the errors that say that there is one.
+  if (outcome.kind == Outcome::Kind::kErrno && outcome.value != EINPROGRESS) return;
+  constexpr std::size_t kMaxEffects = 256;
+  if (effects_.size() == kMaxEffects) effects_.erase(effects_.begin());
+  effects_.push_back({call.tid, call.call, call.args, outcome, delivery, std::chrono::steady_clock::now()});
 }
 
 VsockEmulator::Outcome VsockEmulator::decide(const seccomp::Notification& call) {

@@ -99,6 +99,8 @@ class VsockEmulator {
     int call = 0;
     std::array<std::uint64_t, 6> args{};
     Outcome outcome;
+    seccomp::Delivery delivery = seccomp::Delivery::kGone;
+    TimePoint when;
   };
 
   VsockEmulator(const seccomp::Listener& listener, fabric::Root root, Guest guest, SocketSource sockets, UniqueFd poll)
@@ -122,6 +124,7 @@ class VsockEmulator {
   void wait(WaitingAccept accept);
   void forget(std::size_t index);
   void finish(const seccomp::Notification& call, Outcome outcome);
+  std::optional<Outcome> recall(const seccomp::Notification& call);
   std::uint32_t resolve(std::uint32_t cid) const;
 
   const seccomp::Listener& listener_;
@@ -132,8 +135,9 @@ class VsockEmulator {
   std::vector<WaitingAccept> waiting_;
   // Connections accepted for a call that was then interrupted, by listening socket.
   std::map<std::uint64_t, std::deque<UniqueFd>> unclaimed_;
-  // Effects whose answer never arrived: the call, when it is made again, gets that answer (old kernels only).
-  std::vector<Remembered> undelivered_;
+  // The last effect of each thread, where its answer may not have arrived: the call, when it is made again, gets that
+  // answer (old kernels only).
+  std::vector<Remembered> effects_;
   Recent<Errno> connect_errors_;
   Recent<VsockOptions> options_;
   std::size_t bound_names_ = 0;
