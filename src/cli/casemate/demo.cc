@@ -54,9 +54,20 @@ void wait_for_enter() {
   while (c != '\n' && c != EOF);
 }
 
-void print_table(const std::vector<std::pair<const Act*, bool>>& played) {
+struct Played {
+  const Act* act;
+  bool holds;
+  std::chrono::duration<double> took;
+};
+
+void print_table(const std::vector<Played>& played) {
   std::printf("\n");
-  for (const auto& [act, holds] : played) std::printf("  %s  %2d  %s\n", holds ? "ok    " : "FAILED", act->number, act->title);
+  std::chrono::duration<double> sum{};
+  for (const auto& [act, holds, took] : played) {
+    std::printf("  %s  %2d  %-32s %5.1f s\n", holds ? "ok    " : "FAILED", act->number, act->title, took.count());
+    sum += took;
+  }
+  std::printf("  %-10s  %-32s %5.1f s\n", "", "", sum.count());
 }
 
 Result<int> play(const DemoOptions& options) {
@@ -72,14 +83,15 @@ Result<int> play(const DemoOptions& options) {
   const Remove remove{folder, !options.keep.empty()};
   TRY(prepare_folder(folder));
   Stage stage(folder);
-  std::vector<std::pair<const Act*, bool>> played;
+  std::vector<Played> played;
   bool all = true;
   for (const Act& act : acts()) {
     if (act.number > options.last_act || stage.interrupted()) break;
     if (options.pause && act.number > 1) wait_for_enter();
     stage.begin_act(act.number, act.title);
+    const auto begin = std::chrono::steady_clock::now();
     act.play(stage, options.engine);
-    played.emplace_back(&act, stage.act_holds());
+    played.push_back({&act, stage.act_holds(), std::chrono::steady_clock::now() - begin});
     std::printf("  => %s\n", stage.act_holds() ? "holds" : "DOES NOT HOLD");
     all = all && stage.act_holds();
   }

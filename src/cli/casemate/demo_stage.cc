@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "cli/casemate/platform.h"
+
 namespace casemate::cli {
 namespace {
 
@@ -17,18 +19,6 @@ volatile sig_atomic_t g_interrupted = 0;
 
 void on_interrupt(int) {
   g_interrupted = 1;
-}
-
-std::string quote(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'') {
-      out += "'\\''";
-    } else {
-      out += c;
-    }
-  }
-  return out + "'";
 }
 
 void print(std::string_view text) {
@@ -69,13 +59,13 @@ bool Stage::interrupted() const {
 
 std::vector<std::string> Stage::shell(Who who, std::string_view command) const {
   std::string script = "set -o pipefail\n";
-  script += fmt::format("export CASEMATE_HOME={} CASEMATE_RUN_DIR={}\n", quote((folder_ / "home").native()), quote((folder_ / "run").native()));
-  script += fmt::format("export NITRO_CLI_LOGS_PATH={} CONTAINERS_STORAGE_CONF={} HOME={}\n", quote((folder_ / "logs").native()),
-                        quote((folder_ / "storage.conf").native()), quote(folder_.native()));
+  script += fmt::format("export CASEMATE_HOME={} CASEMATE_RUN_DIR={}\n", shell_quoted((folder_ / "home").native()), shell_quoted((folder_ / "run").native()));
+  script += fmt::format("export NITRO_CLI_LOGS_PATH={} CONTAINERS_STORAGE_CONF={} HOME={}\n", shell_quoted((folder_ / "logs").native()),
+                        shell_quoted((folder_ / "storage.conf").native()), shell_quoted(folder_.native()));
   const os::Path settings = folder_ / (who == Who::kParent ? "parent.env" : "admin.env");
-  script += fmt::format("[ ! -f {0} ] || . {0}\n", quote(settings.native()));
-  for (const auto& [name, value] : variables_) script += fmt::format("{}={}\n", name, quote(value));
-  script += fmt::format("cd {}\n", quote(work_.native()));
+  script += fmt::format("[ ! -f {0} ] || . {0}\n", shell_quoted(settings.native()));
+  for (const auto& [name, value] : variables_) script += fmt::format("{}={}\n", name, shell_quoted(value));
+  script += fmt::format("cd {}\n", shell_quoted(work_.native()));
   script += command;
   return {"bash", "--noprofile", "--norc", "-c", script};
 }

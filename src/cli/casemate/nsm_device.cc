@@ -4,25 +4,10 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 
+#include "nsm/ioctl.h"
 #include "os/file.h"
 
 namespace casemate::cli {
-namespace {
-
-// linux/nsm.h, which Debian 12's headers do not have yet.
-struct NsmIovec {
-  std::uint64_t address;
-  std::uint64_t length;
-};
-struct NsmRaw {
-  NsmIovec request;
-  NsmIovec response;
-};
-static_assert(sizeof(NsmRaw) == 32);
-constexpr unsigned long kNsmIoctlRaw = _IOWR(0x0A, 0, NsmRaw);
-
-}  // namespace
-
 Result<nsm::Response> ask_nsm(const nsm::Request& request) {
   auto device = os::open("/dev/nsm", O_RDWR);
   if (!device.ok()) return std::move(device).error().in("want to run inside an enclave");
@@ -31,9 +16,9 @@ Result<nsm::Response> ask_nsm(const nsm::Request& request) {
     return over_limit("request: {} bytes, want at most {}", encoded.size(), nsm::kMaxRequestBytes);
   }
   Bytes response(nsm::kMaxResponseBytes);
-  NsmRaw raw{{reinterpret_cast<std::uint64_t>(encoded.data()), encoded.size()},
+  nsm::RawRequest raw{{reinterpret_cast<std::uint64_t>(encoded.data()), encoded.size()},
              {reinterpret_cast<std::uint64_t>(response.data()), response.size()}};
-  if (ioctl(device->get(), kNsmIoctlRaw, &raw) != 0) return errno_error("/dev/nsm");
+  if (ioctl(device->get(), nsm::kIoctlRaw, &raw) != 0) return errno_error("/dev/nsm");
   if (raw.response.length > response.size()) return malformed("/dev/nsm: response of {} bytes", raw.response.length);
   response.resize(static_cast<std::size_t>(raw.response.length));
   return nsm::parse_response(response).in("/dev/nsm");

@@ -99,18 +99,6 @@ std::vector<os::ProcessId> running_proxies(const os::Paths& paths) {
   return proxies;
 }
 
-std::string quote(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'') {
-      out += "'\\''";
-    } else {
-      out += c;
-    }
-  }
-  return out + "'";
-}
-
 void print_error(std::string_view verb, const Error& error) {
   std::fprintf(stderr, "casemate %.*s: %s\n", static_cast<int>(verb.size()), verb.data(), error.message().c_str());
 }
@@ -166,6 +154,18 @@ Result<void> run_env(Identity identity) {
 }
 
 }  // namespace
+
+std::string shell_quoted(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      out += c;
+    }
+  }
+  return out + "'";
+}
 
 Result<Endpoints> read_endpoints(const os::Paths& paths) {
   const json::Value value = TRY(json::parse(TRY(os::read_file(paths.endpoints(), 65536))).in(paths.endpoints().native()));
@@ -269,7 +269,7 @@ Result<std::string> environment(const os::Paths& paths, Identity identity, AwsCl
   const std::string authority = endpoints.kms.substr(endpoints.kms.find("://") + 3);
   const std::string port = authority.substr(authority.rfind(':') + 1);
   std::string out;
-  const auto set = [&out](std::string_view name, std::string_view value) { out += fmt::format("export {}={}\n", name, quote(value)); };
+  const auto set = [&out](std::string_view name, std::string_view value) { out += fmt::format("export {}={}\n", name, shell_quoted(value)); };
   set("CASEMATE_HOME", paths.home.native());
   set("CASEMATE_RUN_DIR", paths.run.native());
   set("AWS_ENDPOINT_URL_KMS", endpoints.kms);
@@ -294,7 +294,7 @@ Result<std::string> environment(const os::Paths& paths, Identity identity, AwsCl
     out += "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY\n";
   }
   const std::string bin = TRY(os::executable_path()).parent_path().native();
-  out += fmt::format("case \":$PATH:\" in *:{0}:*) ;; *) export PATH={0}:\"$PATH\" ;; esac\n", quote(bin));
+  out += fmt::format("case \":$PATH:\" in *:{0}:*) ;; *) export PATH={0}:\"$PATH\" ;; esac\n", shell_quoted(bin));
   out += cli == AwsCli::kNeedsFunction ? "aws() { command aws --endpoint-url \"$AWS_ENDPOINT_URL_KMS\" \"$@\"; }\n" : "unset -f aws\n";
   return out;
 }

@@ -65,4 +65,7 @@ Result<AccessKeyText> read_administrator(const os::Paths& paths);
 Result<Endpoints> read_endpoints(const os::Paths& paths);
 AwsCli installed_aws_cli();
 
+// shell_quoted gives a word that a POSIX shell reads as exactly `text`.
+std::string shell_quoted(std::string_view text);
+
 }  // namespace casemate::cli
