@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "nsm.h"
+#include "nsm/ioctl.h"
 #include "nsm/message.h"
 
 namespace {
@@ -16,17 +17,6 @@ namespace {
 namespace nsm = casemate::nsm;
 using casemate::Bytes;
 using casemate::ByteView;
-
-struct NsmIovec {
-  std::uint64_t address;
-  std::uint64_t length;
-};
-struct NsmRaw {
-  NsmIovec request;
-  NsmIovec response;
-};
-static_assert(sizeof(NsmRaw) == 32);
-constexpr unsigned long kNsmIoctlRaw = _IOWR(0x0A, 0, NsmRaw);
 
 static_assert(static_cast<int>(nsm::ErrorCode::kSuccess) == ERROR_CODE_SUCCESS);
 static_assert(static_cast<int>(nsm::ErrorCode::kReadOnlyIndex) == ERROR_CODE_READ_ONLY_INDEX);
@@ -37,11 +27,11 @@ nsm::Response ask(std::int32_t fd, const nsm::Request& request) {
   const Bytes encoded = nsm::encode_request(request);
   if (encoded.size() > nsm::kMaxRequestBytes) return nsm::ErrorResponse{nsm::ErrorCode::kInputTooLarge};
   Bytes response(nsm::kMaxResponseBytes);
-  NsmRaw raw{{reinterpret_cast<std::uint64_t>(encoded.data()), encoded.size()},
+  nsm::RawRequest raw{{reinterpret_cast<std::uint64_t>(encoded.data()), encoded.size()},
              {reinterpret_cast<std::uint64_t>(response.data()), response.size()}};
   int status = 0;
   do {
-    status = ioctl(fd, kNsmIoctlRaw, &raw);
+    status = ioctl(fd, nsm::kIoctlRaw, &raw);
   } while (status != 0 && errno == EINTR);
   if (status != 0) return nsm::ErrorResponse{errno == EMSGSIZE ? nsm::ErrorCode::kInputTooLarge : nsm::ErrorCode::kInternalError};
   if (raw.response.length > response.size()) return nsm::ErrorResponse{nsm::ErrorCode::kInternalError};

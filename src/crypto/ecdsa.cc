@@ -13,26 +13,19 @@
 #include <limits>
 
 #include "base/encoding.h"
+#include "crypto/openssl.h"
 #include "crypto/p384.h"
 
 namespace casemate::crypto {
 namespace {
 
-template <auto Free>
-struct Freed {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using Pkey = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
-using PkeyContext = std::unique_ptr<EVP_PKEY_CTX, Freed<EVP_PKEY_CTX_free>>;
-using Bignum = std::unique_ptr<BIGNUM, Freed<BN_clear_free>>;
-using BignumContext = std::unique_ptr<BN_CTX, Freed<BN_CTX_free>>;
-using Group = std::unique_ptr<EC_GROUP, Freed<EC_GROUP_free>>;
-using GroupPoint = std::unique_ptr<EC_POINT, Freed<EC_POINT_clear_free>>;
-using Bio = std::unique_ptr<BIO, Freed<BIO_free_all>>;
-using DerSignature = std::unique_ptr<ECDSA_SIG, Freed<ECDSA_SIG_free>>;
+using Pkey = PkeyHandle;
+using Bignum = std::unique_ptr<BIGNUM, FreeWith<BN_clear_free>>;
+using BignumContext = std::unique_ptr<BN_CTX, FreeWith<BN_CTX_free>>;
+using Group = std::unique_ptr<EC_GROUP, FreeWith<EC_GROUP_free>>;
+using GroupPoint = std::unique_ptr<EC_POINT, FreeWith<EC_POINT_clear_free>>;
+using Bio = std::unique_ptr<BIO, FreeWith<BIO_free_all>>;
+using DerSignature = std::unique_ptr<ECDSA_SIG, FreeWith<ECDSA_SIG_free>>;
 
 struct CurveFacts {
   Curve curve;
