@@ -35,15 +35,23 @@ Result<os::Path> sibling_program(std::string_view name) {
   return path;
 }
 
+// no_reason stands for the last line of a log that has none, which on a full disk is all that is left to see.
+std::string no_reason(const os::Path& log) {
+  std::error_code error;
+  const auto space = std::filesystem::space(log.parent_path(), error);
+  if (!error && space.available == 0) return fmt::format("no space left on the file system of {}", log.parent_path().native());
+  return fmt::format("no reason given in {}", log.native());
+}
+
 // last_line is what a program that would not start said last.
 std::string last_line(const os::Path& log) {
   const auto text = os::read_file(log, 1024 * 1024);
-  if (!text.ok()) return "no reason given";
+  if (!text.ok()) return no_reason(log);
   std::string_view rest = *text;
   while (!rest.empty() && rest.back() == '\n') rest.remove_suffix(1);
   const auto start = rest.rfind('\n');
   const auto line = rest.substr(start == std::string_view::npos ? 0 : start + 1);
-  return line.empty() ? "no reason given" : std::string(line);
+  return line.empty() ? no_reason(log) : std::string(line);
 }
 
 Result<void> prepare_platform(const os::Paths& paths, const UpOptions& options) {
