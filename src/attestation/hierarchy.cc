@@ -220,7 +220,7 @@ std::vector<Bytes> Hierarchy::cabundle() const {
 
 std::string Hierarchy::root_pem() const { return x509::certificate_pem(levels_.front().certificate); }
 
-Result<Signer> Hierarchy::issue_leaf(std::string_view module_id, WallTime now, Rng& rng) const {
+Result<Signer> Hierarchy::issue_leaf(std::string_view module_id, WallTime now, Rng& rng, seconds earlier) const {
   if (!complete()) return untrusted("instance authority: missing, want it rotated");
   const std::size_t mark = module_id.rfind("-enc");
   if (mark == std::string_view::npos || module_id.size() - mark - 4 != 16) {
@@ -231,6 +231,7 @@ Result<Signer> Hierarchy::issue_leaf(std::string_view module_id, WallTime now, R
   if (now < instance.not_before || now > instance.not_after) return untrusted("instance authority: not valid now, want it rotated");
   crypto::EcPrivateKey key = crypto::EcPrivateKey::generate(crypto::Curve::kP384, rng);
   const x509::Certificate parent = TRY(x509::parse_certificate(instance.certificate));
+  now -= earlier;
   x509::CertificateTemplate fields;
   fields.serial = enclave_id;
   append_be<8>(fields.serial, static_cast<std::uint64_t>(to_seconds(now)));

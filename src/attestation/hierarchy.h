@@ -54,10 +54,11 @@ class Hierarchy {
   std::vector<Bytes> cabundle() const;
   std::string root_pem() const;
 
-  // issue_leaf makes the key and certificate of one enclave: valid for 3 hours from 3 seconds before `now`, serial =
-  // enclave id || issue time in seconds. Errors: kMalformed (module_id is not `i-...-enc<16 hex>`), kUntrusted (the
+  // issue_leaf makes the key and certificate of one enclave: valid for 3 hours from 3 seconds before `now`, or that much
+  // earlier (fault injection), serial = enclave id || issue time in seconds. Errors: kMalformed (module_id is not `i-...-enc<16 hex>`), kUntrusted (the
   // instance authority is not valid at `now`: rotate first).
-  Result<Signer> issue_leaf(std::string_view module_id, WallTime now, Rng& rng) const;
+  Result<Signer> issue_leaf(std::string_view module_id, WallTime now, Rng& rng,
+                            std::chrono::seconds earlier = std::chrono::seconds(0)) const;
 
  private:
   Hierarchy(HierarchyNames names, std::vector<Authority> levels) : names_(std::move(names)), levels_(std::move(levels)) {}

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -40,6 +41,12 @@ struct GuestSpec {
   // Answers one NSM request (at most 0x1000 bytes) with at most 0x3000 bytes. Called from the backend's own threads,
   // possibly several at once.
   std::function<Bytes(ByteView request)> nsm;
+  // How long each NSM request takes at least (fault injection). The guest's end does not wait for it.
+  std::chrono::milliseconds nsm_delay{0};
+  // The guest stops before its heartbeat (fault injection).
+  bool hang_at_boot = false;
+  // The guest's application must have been executed by then.
+  std::chrono::milliseconds boot_timeout{180'000};
 };
 
 struct GuestExit {
@@ -65,7 +72,7 @@ class Backend {
  public:
   virtual ~Backend() = default;
   // start returns once the application has been executed (the heartbeat of a Nitro boot). Errors: kMalformed (image),
-  // kUnsupported (this machine cannot, with a hint), kLimit (memory), kInternal.
+  // kUnsupported (this machine cannot, with a hint), kLimit (memory), kUnavailable (boot timeout), kInternal.
   virtual Result<std::unique_ptr<Guest>> start(GuestImage image, GuestSpec spec) = 0;
 };
 

@@ -21,6 +21,13 @@ constexpr std::chrono::milliseconds kTerminationPatience{30'000};
 constexpr std::chrono::milliseconds kStartPatience{180'000};
 constexpr std::chrono::milliseconds kEndPatience{3000};
 
+std::chrono::milliseconds boot_patience(const RunRequest& request) {
+  if (request.boot_timeout_s != 0) return std::chrono::seconds(request.boot_timeout_s);
+  std::error_code error;
+  const std::uintmax_t size = std::filesystem::file_size(request.eif_path, error);
+  return boot_timeout(error ? 0 : size, request.memory_mib);
+}
+
 ErrorCode find_code(std::string_view text) {
   constexpr std::array kCodes = {ErrorCode::kMalformed, ErrorCode::kUnsupported, ErrorCode::kLimit,
                                  ErrorCode::kUntrusted, ErrorCode::kDenied,      ErrorCode::kNotFound,
@@ -171,7 +178,8 @@ Result<std::variant<Started, StartFailure>> start_enclave(const os::Path& progra
 Result<std::variant<Started, StartFailure>> follow_start(Connection ours, const RunRequest& request,
                                                          const std::function<void(std::string_view)>& say) {
   TRY(ours.send(json::Object{{"run", to_json(request)}}));
-  const auto deadline = Steady::now() + kStartPatience;
+  // The enclave process bounds the boot itself.
+  const auto deadline = Steady::now() + kStartPatience + boot_patience(request);
   for (;;) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Steady::now());
     const json::Value message = TRY(ours.receive(std::max(left, std::chrono::milliseconds(0))));

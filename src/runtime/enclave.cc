@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/enclave.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -9,6 +10,7 @@ namespace {
 
 constexpr std::size_t kMaxNameBytes = 128;
 constexpr std::size_t kMaxCpus = 1024;
+constexpr std::uint64_t kMaxBootTimeout = 24 * 3600;
 
 Result<std::string> string_member(std::string_view name, const json::Value& value) {
   const std::string* text = value.if_string();
@@ -46,6 +48,20 @@ json::Array to_array(const std::vector<std::uint32_t>& ids) {
   return array;
 }
 
+Result<Faults> fault_list(std::string_view name, const json::Value& value) {
+  const json::Array* list = value.if_array();
+  if (list == nullptr) return malformed("{}: {}, want an array", name, value.type_name());
+  Faults faults;
+  for (const json::Value& item : *list) faults.add(TRY(parse_fault(TRY(string_member(name, item)))));
+  return faults;
+}
+
+json::Array to_array(const Faults& faults) {
+  json::Array array;
+  for (const std::string_view name : faults.names()) array.emplace_back(name);
+  return array;
+}
+
 Result<void> read_run_member(RunRequest& request, const std::string& name, const json::Value& value) {
   constexpr std::uint64_t kMax32 = std::numeric_limits<std::uint32_t>::max();
   if (value.is_null()) return {};
@@ -66,6 +82,10 @@ Result<void> read_run_member(RunRequest& request, const std::string& name, const
     request.debug_mode = TRY(bool_member(name, value));
   } else if (name == "attach_console") {
     request.attach_console = TRY(bool_member(name, value));
+  } else if (name == "faults") {
+    request.faults = TRY(fault_list(name, value));
+  } else if (name == "boot_timeout_s") {
+    request.boot_timeout_s = static_cast<std::uint32_t>(TRY(number_member(name, value, kMaxBootTimeout)));
   } else {
     return malformed("{}: unknown member", name);
   }
@@ -98,7 +118,17 @@ json::Value to_json(const RunRequest& request) {
   object.set("memory_mib", request.memory_mib);
   object.set("debug_mode", request.debug_mode);
   object.set("attach_console", request.attach_console);
+  if (!request.faults.empty()) object.set("faults", to_array(request.faults));
+  if (request.boot_timeout_s != 0) object.set("boot_timeout_s", request.boot_timeout_s);
   return object;
+}
+
+std::chrono::milliseconds boot_timeout(std::uint64_t image_bytes, std::uint64_t memory_mib) {
+  constexpr std::uint64_t kImagePart = std::uint64_t{6} << 30;
+  constexpr std::uint64_t kMemoryPart = std::uint64_t{100} << 10;  // MiB
+  static constexpr std::uint64_t kParts = std::uint64_t{1} << 20;
+  const auto parts = [](std::uint64_t size, std::uint64_t part) { return std::min(1 + (size == 0 ? 0 : size - 1) / part, kParts); };
+  return std::chrono::seconds(90) * static_cast<std::int64_t>(parts(image_bytes, kImagePart) + parts(memory_mib, kMemoryPart));
 }
 
 std::string_view to_string(State state) {
@@ -124,6 +154,7 @@ json::Object describe_json(const EnclaveInfo& info) {
   json::Object object = run_json(info);
   object.set("State", to_string(info.state));
   object.set("Flags", info.debug_mode ? "DEBUG_MODE" : "NONE");
+  if (!info.faults.empty()) object.set("Faults", to_array(info.faults));
   object.set("Measurements", info.measurements);
   for (const auto& [name, value] : info.metadata) object.set(name, value);
   return object;
@@ -152,6 +183,8 @@ Result<EnclaveInfo> parse_description(const json::Value& value) {
       info.state = state == "RUNNING" ? State::kRunning : state == "TERMINATING" ? State::kTerminating : State::kEmpty;
     } else if (name == "Flags") {
       info.debug_mode = TRY(string_member(name, member)) == "DEBUG_MODE";
+    } else if (name == "Faults") {
+      info.faults = TRY(fault_list(name, member));
     } else if (name == "Measurements") {
       if (member.if_object() == nullptr) return malformed("{}: {}, want an object", name, member.type_name());
       info.measurements = member.object();

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "base/clock.h"
 #include "json/value.h"
+#include "runtime/fault.h"
 
 namespace casemate::runtime {
 
@@ -30,7 +32,14 @@ struct RunRequest {
   std::uint64_t memory_mib = 0;
   bool debug_mode = false;
   bool attach_console = false;  // implies debug_mode
+  // Beyond AWS.
+  Faults faults;
+  std::uint32_t boot_timeout_s = 0;  // 0: boot_timeout()
 };
+
+// boot_timeout is how long nitro-cli gives an enclave until its heartbeat: 90 s for each begun 6 GiB of image and again
+// for each begun 100 GiB of memory.
+std::chrono::milliseconds boot_timeout(std::uint64_t image_bytes, std::uint64_t memory_mib);
 
 // parse_run_request checks types, names and ranges; a member that it does not know is refused. Errors: kMalformed naming
 // the member, kConflict when both cpu_count and cpu_ids are there.
@@ -49,6 +58,7 @@ struct EnclaveInfo {
   std::uint64_t memory_mib = 0;
   State state = State::kRunning;
   bool debug_mode = false;
+  Faults faults;              // those asked for; shown only where there are any
   json::Object measurements;  // HashAlgorithm, PCR0, ... of the image, whatever the mode
   json::Object metadata;      // ImageName, ImageVersion, Metadata; empty unless asked for
 };

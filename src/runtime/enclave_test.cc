@@ -61,7 +61,7 @@ TEST(RunRequest, NamesWhatIsWrong) {
 
 EnclaveInfo sample() {
   EnclaveInfo info{.name = "app", .id = "i-1-enc19a65df9f4c82b", .pid = 42, .cid = 16, .cpu_ids = {1, 3}, .memory_mib = 2148,
-                   .state = State::kRunning, .debug_mode = true, .measurements = {{"PCR0", "00"}}, .metadata = {}};
+                   .state = State::kRunning, .debug_mode = true, .faults = {}, .measurements = {{"PCR0", "00"}}, .metadata = {}};
   return info;
 }
 
@@ -106,7 +106,7 @@ TEST(NsmIdentity, MeasuresRoleAndInstanceAsTheHypervisorDoes) {
   measured.pcr8->fill(8);
   const os::Platform platform{.account = "123456789012", .region = "us-east-1",
                               .role_arn = "arn:aws:iam::123456789012:role/Webserver", .instance_id = "i-1234567890abcdef0"};
-  const NsmIdentity production = nsm_identity(measured, platform, SlotId{1}, false);
+  const NsmIdentity production = nsm_identity(measured, platform, SlotId{1}, {});
   EXPECT_EQ(encode_hex(production.pcrs[3]),
             "78fce75db17cd4e0a3fb8dad3ad128ca5e77edbb2b2c7f75329dccd99aa5f6ef4fc1f1a452e315b9e98f9e312e6921e6");
   EXPECT_EQ(encode_hex(production.pcrs[4]),
@@ -115,7 +115,9 @@ TEST(NsmIdentity, MeasuresRoleAndInstanceAsTheHypervisorDoes) {
   EXPECT_EQ(production.pcrs[8], *measured.pcr8);
   EXPECT_TRUE(all_zero(production.pcrs[5]));
 
-  const NsmIdentity debug = nsm_identity(measured, platform, SlotId{1}, true);
+  RunRequest debug_request;
+  debug_request.debug_mode = true;
+  const NsmIdentity debug = nsm_identity(measured, platform, SlotId{1}, debug_request);
   for (const std::size_t index : {0U, 1U, 2U}) EXPECT_TRUE(all_zero(debug.pcrs.at(index)));
   EXPECT_EQ(debug.pcrs[3], production.pcrs[3]);
   EXPECT_EQ(debug.pcrs[4], production.pcrs[4]);

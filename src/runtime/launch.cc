@@ -16,6 +16,8 @@ namespace {
 constexpr std::uint64_t kMiB = 1024 * 1024;
 // nitro-cli's rule: the image, its unpacked ramdisks and the running system share the enclave's memory.
 constexpr std::uint64_t kMemoryPerImage = 4;
+// Longer than clients should be prepared to wait for a device that answers in milliseconds.
+constexpr std::chrono::seconds kSlowNsmDelay{5};
 constexpr std::size_t kTrustAnchorsBytes = 256 * 1024;
 constexpr mode_t kSocketMode = 0766;  // nitro-cli's: everyone may ask, the enclave process decides by their uid
 constexpr std::string_view kNoInstance = "i-0000000000000000";
@@ -85,6 +87,7 @@ Result<void> check_cpus(const RunRequest& request) {
 
 struct OpenImage {
   UniqueFd file;
+  std::uint64_t size;
   eif::Image image;
 };
 
@@ -111,7 +114,7 @@ Result<OpenImage> open_image(const RunRequest& request, const Host& host, StartS
 
   step = StartStep::kSignature;
   TRY(eif::check_signature(image, host.clock.now()).in(request.eif_path));
-  return OpenImage{std::move(file), std::move(image)};
+  return OpenImage{std::move(file), size, std::move(image)};
 }
 
 struct ConsolePipe {
@@ -170,9 +173,9 @@ std::optional<StartStep> find_start_step(std::string_view text) {
   return static_cast<StartStep>(found - kStepNames.begin());
 }
 
-NsmIdentity nsm_identity(const eif::Measurements& measured, const os::Platform& platform, SlotId slot, bool debug_mode) {
+NsmIdentity nsm_identity(const eif::Measurements& measured, const os::Platform& platform, SlotId slot, const RunRequest& request) {
   NsmIdentity identity;
-  if (!debug_mode) {
+  if (!request.debug_mode) {
     identity.pcrs[0] = measured.pcr0;
     identity.pcrs[1] = measured.pcr1;
     identity.pcrs[2] = measured.pcr2;
@@ -183,6 +186,10 @@ NsmIdentity nsm_identity(const eif::Measurements& measured, const os::Platform& 
   identity.module_id = module_id(platform.instance_id, slot);
   identity.region = platform.region;
   identity.slot = slot.value;
+  identity.faults = request.faults;
+  if (request.faults.has(Fault::kWrongPcr)) {
+    for (const std::size_t index : {0U, 1U, 2U, 8U}) identity.pcrs[index] = extend_zero(fmt::format("fault: PCR{} of another image", index));
+  }
   return identity;
 }
 
@@ -219,7 +226,10 @@ Result<Launched> launch(const RunRequest& request, Host& host, const std::functi
   spec.console = std::move(console.guests);
   spec.fabric = paths.fabric().native();
   spec.trust_anchors_pem = trust_anchors(paths);
-  spec.nsm = TRY(host.make_nsm(nsm_identity(opened.image.measurements, platform, slot, request.debug_mode)).in("NSM"));
+  spec.nsm = TRY(host.make_nsm(nsm_identity(opened.image.measurements, platform, slot, request)).in("NSM"));
+  if (request.faults.has(Fault::kSlowNsm)) spec.nsm_delay = kSlowNsmDelay;
+  spec.hang_at_boot = request.faults.has(Fault::kBootHang);
+  spec.boot_timeout = request.boot_timeout_s != 0 ? std::chrono::seconds(request.boot_timeout_s) : boot_timeout(opened.size, request.memory_mib);
   std::unique_ptr<Guest> guest = TRY(host.backend.start(guest_image(std::move(opened)), std::move(spec)));
   // A guest that has already ended has nothing left to be cleaned up.
   if (const Result<os::ProcessId> first = os::identify(guest->pid()); first.ok()) {
@@ -230,7 +240,7 @@ Result<Launched> launch(const RunRequest& request, Host& host, const std::functi
   step = StartStep::kPublish;
   UniqueFd listener = TRY(listen_unix(entry.socket, kSocketMode));
   EnclaveInfo info{.name = entry.name, .id = entry.id, .pid = ::getpid(), .cid = entry.cid, .cpu_ids = entry.cpu_ids,
-                   .memory_mib = request.memory_mib, .state = State::kRunning, .debug_mode = request.debug_mode,
+                   .memory_mib = request.memory_mib, .state = State::kRunning, .debug_mode = request.debug_mode, .faults = request.faults,
                    .measurements = std::move(measurements), .metadata = {}};
   std::string cpus;
   for (const std::uint32_t cpu : info.cpu_ids) cpus += (cpus.empty() ? "" : ", ") + std::to_string(cpu);

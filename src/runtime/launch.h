@@ -14,6 +14,7 @@
 #include "eif/reader.h"
 #include "runtime/backend.h"
 #include "runtime/enclave.h"
+#include "runtime/fault.h"
 #include "runtime/registry.h"
 
 namespace casemate::runtime {
@@ -29,6 +30,7 @@ struct NsmIdentity {
   std::string module_id;
   std::string region;
   std::uint64_t slot = 0;
+  Faults faults;
 };
 using NsmHandler = std::function<Bytes(ByteView request)>;
 using NsmFactory = std::function<Result<NsmHandler>(const NsmIdentity&)>;
@@ -47,7 +49,7 @@ struct Host {
 
 // nsm_identity computes the registers: 0, 1, 2 and 8 from the image, 3 from the role and 4 from the instance, as a
 // Nitro hypervisor does.
-NsmIdentity nsm_identity(const eif::Measurements& measured, const os::Platform& platform, SlotId slot, bool debug_mode);
+NsmIdentity nsm_identity(const eif::Measurements& measured, const os::Platform& platform, SlotId slot, const RunRequest& request);
 
 // A started enclave.
 struct Launched {

@@ -154,7 +154,8 @@ class RunSide : public ::testing::Test {
     return last;
   }
 
-  attestation::VerifiedDocument document(std::uint32_t cid) {
+  // What the guest's NSM answers to an attestation request.
+  nsm::Response response(std::uint32_t cid) {
     Result<UniqueFd> fd = call(cid, 'a');
     CASEMATE_CHECK(fd.ok());
     Bytes response(0x3000);
@@ -166,16 +167,26 @@ class RunSide : public ::testing::Test {
       size += *count;
     }
     response.resize(size);
-    const auto parsed = nsm::parse_response(response);
+    auto parsed = nsm::parse_response(response);
     CASEMATE_CHECK(parsed.ok());
-    const auto* reply = std::get_if<nsm::AttestationResponse>(&*parsed);
+    return parsed.take();
+  }
+
+  Result<attestation::VerifiedDocument> verdict(std::uint32_t cid, std::optional<std::chrono::milliseconds> max_age = {}) {
+    const nsm::Response answer = response(cid);
+    const auto* reply = std::get_if<nsm::AttestationResponse>(&answer);
     CASEMATE_CHECK(reply != nullptr);
     attestation::TrustAnchors anchors;
     const auto pem = os::read_file(paths_.pki() / "root.pem", 64 * 1024);
     CASEMATE_CHECK(pem.ok() && anchors.add_pem("local", *pem).ok());
     attestation::Policy policy = attestation::Policy::at_time(SystemClock().now());
     policy.allow_debug = attestation::AllowDebug::kYes;
-    auto verified = attestation::verify(reply->document, anchors, policy);
+    policy.max_age = max_age;
+    return attestation::verify(reply->document, anchors, policy);
+  }
+
+  attestation::VerifiedDocument document(std::uint32_t cid) {
+    auto verified = verdict(cid);
     if (!verified) ADD_FAILURE() << verified.error().message();
     return verified.take();
   }
@@ -252,6 +263,47 @@ TEST_F(RunSide, ProductionEnclaveAttestsToItsImageAndHasNoConsole) {
   EXPECT_EQ(console.status, 44);
   EXPECT_THAT(console.err, StartsWith("[ E44 ] Enclave console connection failure: "));
   EXPECT_THAT(console.out, IsEmpty());
+}
+
+TEST_F(RunSide, FaultsShowInTheDocuments) {
+  const os::Path image = eif("serve");
+  const auto with = [&](std::string fault) { return started(image, {"--fault", std::move(fault)}).cid; };
+  EXPECT_THAT(verdict(with("expired-leaf")), IsError(ErrorCode::kUntrusted, HasSubstr("valid")));
+  EXPECT_THAT(verdict(with("bad-signature")), IsError(ErrorCode::kUntrusted, HasSubstr("signature")));
+  EXPECT_THAT(verdict(with("foreign-root")), IsError(ErrorCode::kUntrusted, HasSubstr("root")));
+  const std::uint32_t stale = with("stale-document");
+  EXPECT_THAT(verdict(stale, std::chrono::minutes(5)), IsError(ErrorCode::kUntrusted, HasSubstr("age")));
+  EXPECT_THAT(verdict(stale), IsOk());
+
+  const attestation::VerifiedDocument wrong = document(with("wrong-pcr"));
+  EXPECT_FALSE(wrong.is_debug());
+  const json::Value list = described();
+  const json::Value& last = list.array().back();
+  EXPECT_EQ(json::encode(*last.find("Faults")), R"(["wrong-pcr"])");
+  for (const std::uint8_t index : Bytes{0, 1, 2})
+    EXPECT_NE(encode_hex(*wrong.document().find_pcr(index)), *last.find("Measurements")->string_at(fmt::format("PCR{}", index)));
+
+  const nsm::Response answer = response(with("nsm-error"));
+  const auto* error = std::get_if<nsm::ErrorResponse>(&answer);
+  ASSERT_NE(error, nullptr);
+  EXPECT_EQ(error->code, nsm::ErrorCode::kInternalError);
+
+  const std::uint32_t slow = with("slow-nsm");
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_THAT(verdict(slow), IsOk());
+  EXPECT_GE(std::chrono::steady_clock::now() - before, std::chrono::seconds(5));
+  const os::Output unknown = run(image, {"--fault", "gremlins"});
+  EXPECT_EQ(unknown.status, 3);
+  EXPECT_THAT(unknown.err, HasSubstr("boot-hang"));
+}
+
+TEST_F(RunSide, AnEnclaveThatHangsAtBootIsGivenUp) {
+  const os::Output output = run(eif("serve"), {"--fault", "boot-hang", "--boot-timeout", "1"});
+  EXPECT_EQ(output.status, 36);
+  EXPECT_THAT(output.err, HasSubstr("[ E36 ] Enclave boot failure: guest: no heartbeat within 1 s"));
+  EXPECT_THAT(output.err, HasSubstr("warning: this enclave has the fault boot-hang"));
+  EXPECT_EQ(cli({"describe-enclaves"}).out, "[]\n");
+  EXPECT_THAT(left(), IsEmpty());
 }
 
 TEST_F(RunSide, TwoEnclavesAreTwo) {

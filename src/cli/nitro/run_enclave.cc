@@ -32,6 +32,16 @@ Result<std::optional<std::uint32_t>> check_cid(std::uint32_t cid) {
   return std::optional(cid);
 }
 
+// The flags that AWS's tool has not, which go with a --config file too.
+Result<void> read_extensions(const RunEnclaveOptions& options, runtime::RunRequest& request) {
+  for (const std::string& fault : options.faults) request.faults.add(TRY(runtime::parse_fault(fault)));
+  if (!options.boot_timeout.empty()) {
+    request.boot_timeout_s = TRY(parse_number<std::uint32_t>("boot-timeout", options.boot_timeout));
+    if (request.boot_timeout_s == 0) return malformed("boot-timeout: 0, want at least 1 second");
+  }
+  return {};
+}
+
 Result<runtime::RunRequest> read_flags(const RunEnclaveOptions& options) {
   runtime::RunRequest request;
   request.eif_path = options.eif_path;
@@ -44,6 +54,7 @@ Result<runtime::RunRequest> read_flags(const RunEnclaveOptions& options) {
     if (request.cpu_count == 0) return malformed("cpu-count: 0, want at least 1");
   }
   for (const std::string& id : options.cpu_ids) request.cpu_ids.push_back(TRY(parse_number<std::uint32_t>("cpu-ids", id)));
+  TRY(read_extensions(options, request));
   request.debug_mode = options.debug_mode || options.attach_console;
   request.attach_console = options.attach_console;
   // The same bounds as a --config file's.
@@ -62,6 +73,11 @@ int run(const RunEnclaveOptions& options) {
   if (const auto* failure = std::get_if<Failure>(&parsed)) return report(*failure);
   auto& request = std::get<runtime::RunRequest>(parsed);
   if (options.attach_console) request.attach_console = request.debug_mode = true;
+  if (!options.config.empty()) {
+    if (Result<void> more = read_extensions(options, request); !more)
+      return report({ECode::kInvalidArgument, std::move(more).error(), std::string(kAction), {"read the flags"}});
+  }
+  for (const std::string_view fault : request.faults.names()) fmt::print(stderr, "warning: this enclave has the fault {}\n", fault);
 
   const Result<os::Path> self = os::executable_path();
   if (!self) return report({ECode::kProcessSpawn, self.error(), std::string(kAction), {"find casemate-enclave"}});
@@ -162,6 +178,13 @@ void add_run_enclave(CLI::App& app, int& exit_code) {
   own(verb->add_option("--enclave-name", options->enclave_name, "Name of the enclave; none: the image file's")->type_name("NAME"));
   own(verb->add_flag("--debug-mode", options->debug_mode, "Give the enclave a readable console and zero PCR0, PCR1 and PCR2"));
   verb->add_flag("--attach-console", options->attach_console, "Show the console once the enclave has started (implies --debug-mode)");
+  verb->add_option("--fault", options->faults,
+                   "Fault to inject, for tests of what depends on the enclave: expired-leaf, wrong-pcr, stale-document, "
+                   "bad-signature, foreign-root, nsm-error, slow-nsm, boot-hang (not in AWS's tool)")
+      ->type_name("NAME")
+      ->delimiter(',');
+  verb->add_option("--boot-timeout", options->boot_timeout, "Seconds until an enclave without heartbeat is given up; none: AWS's (not in AWS's tool)")
+      ->type_name("SECONDS");
   verb->callback([=, &exit_code] {
     if (config->count() == 0) {
       if (eif->count() == 0) throw CLI::RequiredError("--eif-path");

@@ -24,6 +24,8 @@ struct RunEnclaveOptions {
   std::string cpu_count;
   std::vector<std::string> cpu_ids;
   std::string config;
+  std::vector<std::string> faults;
+  std::string boot_timeout;
   bool debug_mode = false;
   bool attach_console = false;
 };

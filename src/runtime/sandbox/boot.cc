@@ -41,6 +41,7 @@ Bytes encode_boot_spec(const BootSpec& spec) {
   append_be<8>(out, spec.data_bytes);
   append_be<8>(out, spec.processes);
   append_be<1>(out, spec.many_ids ? 1 : 0);
+  append_be<1>(out, spec.hang ? 1 : 0);
   append_be<1>(out, spec.interruptible ? 1 : 0);
   append_be<4>(out, spec.cpus.size());
   for (const std::uint32_t cpu : spec.cpus) append_be<4>(out, cpu);
@@ -64,6 +65,7 @@ Result<BootSpec> parse_boot_spec(ByteView input) {
   spec.data_bytes = TRY(in.read_u64());
   spec.processes = TRY(in.read_u64());
   spec.many_ids = TRY(in.read_u8()) != 0;
+  spec.hang = TRY(in.read_u8()) != 0;
   spec.interruptible = TRY(in.read_u8()) != 0;
   spec.cpus.resize(TRY(read_count(in, 4)));
   for (auto& cpu : spec.cpus) cpu = TRY(in.read_u32());

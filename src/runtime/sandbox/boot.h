@@ -32,6 +32,7 @@ struct BootSpec {
   std::uint64_t data_bytes = 0;
   std::uint64_t processes = 0;
   bool many_ids = false;  // ids 0..65535 are mapped, else 0 only
+  bool hang = false;           // before the heartbeat
   bool interruptible = false;  // as a kernel before 5.19 has it, for tests
   std::vector<std::uint32_t> cpus;
   struct Range {

@@ -15,6 +15,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <climits>
 #include <csignal>
 
 #include "runtime/sandbox/id_map.h"
@@ -62,6 +64,7 @@ Result<BootSpec> make_spec(const GuestImage& image, const GuestSpec& spec, const
   out.hostname = "(none)";  // a Nitro guest's kernel has no other
   out.trust_anchors_pem = spec.trust_anchors_pem;
   out.filter = shared.filter;
+  out.hang = spec.hang_at_boot;
   out.interruptible = shared.interruptible;
   return out;
 }
@@ -118,7 +121,25 @@ Error hint(Error error) {
                    "and systempaths=unconfined");
 }
 
-Result<Message> expect(const Channel& channel, MessageKind kind, std::size_t body_size) {
+// Patience bounds the whole of a boot.
+struct Patience {
+  std::chrono::milliseconds all;
+  std::chrono::steady_clock::time_point until;
+
+  Result<void> wait_for(const Channel& channel) const {
+    for (;;) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+      pollfd item{channel.fd(), POLLIN, 0};
+      const int count = ::poll(&item, 1, static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, INT_MAX)));
+      if (count > 0) return {};
+      if (count == 0) return unavailable("guest: no heartbeat within {} s", std::chrono::duration<double>(all).count());
+      if (errno != EINTR) return errno_error("poll");
+    }
+  }
+};
+
+Result<Message> expect(const Channel& channel, const Patience& patience, MessageKind kind, std::size_t body_size) {
+  TRY(patience.wait_for(channel));
   Message message = TRY(channel.receive());
   if (message.kind == MessageKind::kFailed) return hint(failed(message));
   if (message.kind != kind || message.body.size() != body_size)
@@ -128,7 +149,8 @@ Result<Message> expect(const Channel& channel, MessageKind kind, std::size_t bod
 
 // The keeper reads the spec once it is told to go on, so that it can say what its control group does not limit.
 Result<void> boot(Launched& guest, const GuestSpec& spec, const IdMap& ids, BootSpec boot_spec, int spec_fd) {
-  TRY(expect(guest.keeper_channel, MessageKind::kMapIds, 0));
+  const Patience patience{spec.boot_timeout, std::chrono::steady_clock::now() + spec.boot_timeout};
+  TRY(expect(guest.keeper_channel, patience, MessageKind::kMapIds, 0));
   const CgroupLimits limits{boot_spec.memory_bytes + kInitBytes, process_limit(spec.memory_mib), spec.cpu_count};
   guest.cgroup = Cgroup::create(Cgroup::name_of(spec.cid), limits, guest.keeper);
   if (!guest.cgroup.limits_memory()) boot_spec.data_bytes = boot_spec.memory_bytes;
@@ -137,19 +159,19 @@ Result<void> boot(Launched& guest, const GuestSpec& spec, const IdMap& ids, Boot
   TRY(write_spec(spec_fd, boot_spec));
   TRY(guest.keeper_channel.send(MessageKind::kGo));
 
-  const Message started = TRY(expect(guest.keeper_channel, MessageKind::kInitStarted, 4));
+  const Message started = TRY(expect(guest.keeper_channel, patience, MessageKind::kInitStarted, 4));
   guest.init = static_cast<pid_t>(TRY(ByteReader(started.body).read_u32()));
   guest.init_handle.reset(static_cast<int>(::syscall(SYS_pidfd_open, guest.init, 0)));
   if (!guest.init_handle) {
     // It is over already; it says why.
-    TRY(expect(guest.guest_channel, MessageKind::kHeartbeat, 1));
+    TRY(expect(guest.guest_channel, patience, MessageKind::kHeartbeat, 1));
     return internal("guest init: gone");
   }
-  const Message beat = TRY(expect(guest.guest_channel, MessageKind::kHeartbeat, 1));
+  const Message beat = TRY(expect(guest.guest_channel, patience, MessageKind::kHeartbeat, 1));
   if (beat.body[0] != kHeartbeatByte) return internal("guest init: heartbeat {:#x}, want {:#x}", beat.body[0], kHeartbeatByte);
   TRY(guest.guest_channel.send(MessageKind::kHeartbeat, Bytes{kHeartbeatByte}));
 
-  Message filter = TRY(expect(guest.guest_channel, MessageKind::kFilter, 1 + 3 * 8));
+  Message filter = TRY(expect(guest.guest_channel, patience, MessageKind::kFilter, 1 + 3 * 8));
   if (filter.fds.size() != 1) return internal("guest init: {} descriptors with its filter, want 1", filter.fds.size());
   ByteReader body(filter.body);
   guest.interruptible = TRY(body.read_u8()) != 0 ? seccomp::Interruptible::kYes : seccomp::Interruptible::kNo;

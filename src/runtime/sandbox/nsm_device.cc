@@ -87,6 +87,7 @@ void DeviceEmulator::run() {
     if (stopping_) return;
     const seccomp::Notification call = queue_.front();
     queue_.pop_front();
+    if (guest_.delay.count() > 0 && wake_.wait_for(lock, guest_.delay, [this] { return stopping_; })) return;
     lock.unlock();
     answer_raw(call);
     lock.lock();

@@ -3,6 +3,7 @@
 // one at a time on a thread of their own, as behind the device's mutex.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -24,6 +25,7 @@ class DeviceEmulator {
     std::uint64_t nsm_mount = 0;
     std::uint64_t vsock_mount = 0;
     seccomp::Interruptible interruptible = seccomp::Interruptible::kYes;
+    std::chrono::milliseconds delay{0};  // of every request
   };
   using Nsm = std::function<Bytes(ByteView request)>;
 

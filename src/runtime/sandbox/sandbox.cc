@@ -122,7 +122,7 @@ class Supervisor {
   Result<void> prepare() {
     vsock_ = TRY(VsockEmulator::create(listener_, std::move(root_), {spec_.cid, guest_.network_cookie, guest_.interruptible},
                                        [this](int type) { return stock_.take(type); }));
-    devices_.emplace(listener_, DeviceEmulator::Guest{spec_.cid, guest_.nsm_mount, guest_.vsock_mount, guest_.interruptible}, spec_.nsm);
+    devices_.emplace(listener_, DeviceEmulator::Guest{spec_.cid, guest_.nsm_mount, guest_.vsock_mount, guest_.interruptible, spec_.nsm_delay}, spec_.nsm);
     poll_.reset(::epoll_create1(EPOLL_CLOEXEC));
     if (!poll_) return errno_error("epoll_create1");
     for (const int fd : {listener_.fd(), guest_.keeper_channel.fd(), guest_.guest_channel.fd(), vsock_->poll_fd()}) TRY(watch(fd));

@@ -159,6 +159,7 @@ Result<void> boot(const BootSpec& spec, const Channel& channel) {
   const Command command = TRY(unpack(spec, kImageFile));
   ::close(kImageFile);
 
+  while (spec.hang) ::pause();
   TRY(channel.send(MessageKind::kHeartbeat, Bytes{kHeartbeatByte}));
   TRY(expect(channel, MessageKind::kHeartbeat));
   console.say("heartbeat 0xb7 exchanged with vsock 3:9000");
