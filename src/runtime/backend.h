@@ -41,6 +41,8 @@ struct GuestSpec {
   // Answers one NSM request (at most 0x1000 bytes) with at most 0x3000 bytes. Called from the backend's own threads,
   // possibly several at once.
   std::function<Bytes(ByteView request)> nsm;
+  // Called, from a thread of the backend's, when the application begins to listen on a vsock port.
+  std::function<void(std::uint32_t port)> on_listen;
   // How long each NSM request takes at least (fault injection). The guest's end does not wait for it.
   std::chrono::milliseconds nsm_delay{0};
   // The guest stops before its heartbeat (fault injection).

@@ -6,6 +6,7 @@
 
 #include "cli/casemate/attest.h"
 #include "cli/casemate/demo.h"
+#include "cli/casemate/exec.h"
 #include "cli/casemate/explain.h"
 #include "cli/casemate/pki.h"
 #include "cli/casemate/platform.h"
@@ -14,6 +15,7 @@
 namespace casemate::cli {
 
 int run_casemate(int argc, char** argv) {
+  if (const auto status = find_exec(argc, argv)) return *status;
   CLI::App app("casemate: the Nitro Enclaves attestation stack on any Linux machine", "casemate");
   app.set_version_flag("--version", "casemate 0.1.0");
   app.require_subcommand(1);
@@ -22,6 +24,7 @@ int run_casemate(int argc, char** argv) {
   add_down(app, exit_code);
   add_status(app, exit_code);
   add_env(app, exit_code);
+  describe_exec(app);
   add_demo(app, exit_code);
   add_attest(app, exit_code);
   add_pki(app, exit_code);

@@ -65,9 +65,8 @@ const Group kGroups[] = {
     {allow(), "waiting", "poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd eventfd2"},
     {allow(), "about the machine, nothing secret", "uname sysinfo getrandom getcpu"},
     {allow(), "in a pid namespace it ends that namespace: how a Nitro guest stops itself", "reboot"},
-    {allow(), "on a socket that the supervisor bound; an unbound one is refused by the kernel, as vsock does", "listen"},
     {notify(), "emulated on sockets that stand for AF_VSOCK, resumed on others",
-     "bind connect accept accept4 getsockname getpeername shutdown"},
+     "bind connect listen accept accept4 getsockname getpeername shutdown"},
 
     {fail(EPERM), "mounts are made before the guest starts; the kernel's file system parsers are not for it",
      "mount umount2 pivot_root move_mount fsopen fsconfig fsmount fspick open_tree mount_setattr"},

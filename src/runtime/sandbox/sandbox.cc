@@ -120,7 +120,7 @@ class Supervisor {
       : guest_(guest), spec_(spec), root_(std::move(root)), listener_(std::move(guest.notifications)), stock_(guest.keeper_channel) {}
 
   Result<void> prepare() {
-    vsock_ = TRY(VsockEmulator::create(listener_, std::move(root_), {spec_.cid, guest_.network_cookie, guest_.interruptible},
+    vsock_ = TRY(VsockEmulator::create(listener_, std::move(root_), {spec_.cid, guest_.network_cookie, guest_.interruptible, spec_.on_listen},
                                        [this](int type) { return stock_.take(type); }));
     devices_.emplace(listener_, DeviceEmulator::Guest{spec_.cid, guest_.nsm_mount, guest_.vsock_mount, guest_.interruptible, spec_.nsm_delay}, spec_.nsm);
     poll_.reset(::epoll_create1(EPOLL_CLOEXEC));

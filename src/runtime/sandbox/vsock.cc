@@ -168,6 +168,7 @@ VsockEmulator::Outcome VsockEmulator::decide(const seccomp::Notification& call) 
   switch (call.call) {
     case SYS_bind: return bind(call, fd.get());
     case SYS_connect: return connect(call, fd.get());
+    case SYS_listen: return listen(call, fd.get());
 #ifdef SYS_accept
     case SYS_accept: return accept(call, std::move(fd), 0);
 #endif
@@ -181,8 +182,10 @@ VsockEmulator::Outcome VsockEmulator::decide(const seccomp::Notification& call) 
   }
 }
 
-bool VsockEmulator::is_ours(int fd) const {
-  return option<int>(fd, SO_DOMAIN) == AF_UNIX && option<std::uint64_t>(fd, SO_NETNS_COOKIE) != guest_.network_cookie;
+bool VsockEmulator::is_ours(int fd) {
+  if (option<int>(fd, SO_DOMAIN) != AF_UNIX) return false;
+  if (guest_.network_cookie != 0) return option<std::uint64_t>(fd, SO_NETNS_COOKIE) != guest_.network_cookie;
+  return made_.find(cookie_of(fd)) != nullptr || fabric::local_name(fd).ok();
 }
 
 VsockEmulator::Outcome VsockEmulator::socket(const seccomp::Notification& call) {
@@ -197,6 +200,7 @@ VsockEmulator::Outcome VsockEmulator::socket(const seccomp::Notification& call) 
   const UniqueFd made = sockets_(kind);
   if (!made) return failure(ENOBUFS);
   if ((type & SOCK_NONBLOCK) != 0) set_non_blocking(made.get());
+  if (guest_.network_cookie == 0) made_.at(cookie_of(made.get())) = true;
   const auto close_on_exec =
       (type & SOCK_CLOEXEC) != 0 ? seccomp::Listener::CloseOnExec::kYes : seccomp::Listener::CloseOnExec::kNo;
   const auto installed = listener_.install_fd(call.id, made.get(), close_on_exec);
@@ -225,9 +229,11 @@ VsockEmulator::Outcome VsockEmulator::bind(const seccomp::Notification& call, in
   return value(0);
 }
 
-// resolve maps what a guest may call a context to its folder in the fabric. Enclaves reach their parent and themselves.
+// resolve maps what a guest may call a context to its folder in the fabric. Enclaves reach their parent and themselves,
+// the parent every enclave.
 std::uint32_t VsockEmulator::resolve(std::uint32_t cid) const {
   if (cid == kVsockLocalCid) return guest_.cid;
+  if (guest_.cid == fabric::kParentCid) return cid >= fabric::kParentCid ? cid : fabric::kAnyCid;
   return cid == guest_.cid || cid == fabric::kParentCid ? cid : fabric::kAnyCid;
 }
 
@@ -249,6 +255,14 @@ VsockEmulator::Outcome VsockEmulator::connect(const seccomp::Notification& call,
   if (error != 0) connect_errors_.at(cookie_of(fd)) = error;
   wake_writers(fd);
   return failure(EINPROGRESS);
+}
+
+VsockEmulator::Outcome VsockEmulator::listen(const seccomp::Notification& call, int fd) {
+  const auto name = fabric::local_name(fd);
+  if (!name.ok() || is_connected(fd)) return failure(EINVAL);
+  if (::listen(fd, static_cast<int>(call.args[1])) != 0) return failure(errno);
+  if (guest_.on_listen) guest_.on_listen(name->address.port);
+  return value(0);
 }
 
 VsockEmulator::Outcome VsockEmulator::accept(const seccomp::Notification& call, UniqueFd fd, int flags) {

@@ -2,9 +2,10 @@
 // AF_VSOCK for a guest: the calls that make, name and connect sockets, done on Unix sockets of the fabric. Data moves
 // between the two ends in the kernel; nothing here reads a connection.
 //
-// A socket is known to be ours by its network namespace: it was made by the keeper, or by whoever connected to it, and
-// never in the guest's own. So nothing is kept per socket but options and the error of a failed non-blocking connect,
-// and duplicates, forks and passed descriptors are right by themselves.
+// A guest's socket is known to be ours by its network namespace: it was made by the keeper, or by whoever connected to
+// it, and never in the guest's own. So nothing is kept per socket but options and the error of a failed non-blocking
+// connect, and duplicates, forks and passed descriptors are right by themselves. A parent program (attach.h) shares our
+// network namespace: its sockets are known by having been made here, and by their names in the fabric.
 #pragma once
 
 #include <chrono>
@@ -53,8 +54,10 @@ class VsockEmulator {
  public:
   struct Guest {
     std::uint32_t cid = 0;
-    std::uint64_t network_cookie = 0;
+    std::uint64_t network_cookie = 0;  // 0: a parent program in our own network namespace
     seccomp::Interruptible interruptible = seccomp::Interruptible::kYes;
+    // Called when a socket bound to a port begins to listen.
+    std::function<void(std::uint32_t port)> on_listen;
   };
   // SocketSource gives an unbound Unix socket of a type (SOCK_STREAM, SOCK_SEQPACKET) from the keeper's namespace.
   using SocketSource = std::function<UniqueFd(int type)>;
@@ -104,13 +107,14 @@ class VsockEmulator {
   };
 
   VsockEmulator(const seccomp::Listener& listener, fabric::Root root, Guest guest, SocketSource sockets, UniqueFd poll)
-      : listener_(listener), root_(std::move(root)), guest_(guest), sockets_(std::move(sockets)), waiting_poll_(std::move(poll)),
-        connect_errors_(1024), options_(4096) {}
+      : listener_(listener), root_(std::move(root)), guest_(std::move(guest)), sockets_(std::move(sockets)), waiting_poll_(std::move(poll)),
+        connect_errors_(1024), options_(4096), made_(65536) {}
 
   Outcome decide(const seccomp::Notification& call);
   Outcome socket(const seccomp::Notification& call);
   Outcome bind(const seccomp::Notification& call, int fd);
   Outcome connect(const seccomp::Notification& call, int fd);
+  Outcome listen(const seccomp::Notification& call, int fd);
   Outcome accept(const seccomp::Notification& call, UniqueFd fd, int flags);
   Outcome get_name(const seccomp::Notification& call, int fd);
   Outcome get_peer(const seccomp::Notification& call, int fd);
@@ -118,7 +122,7 @@ class VsockEmulator {
   Outcome set_option(const seccomp::Notification& call, int fd);
   Outcome shutdown(const seccomp::Notification& call, int fd);
 
-  bool is_ours(int fd) const;
+  bool is_ours(int fd);
   Outcome try_accept(const WaitingAccept& accept);
   UniqueFd take_connection(const WaitingAccept& accept, Errno& error);
   void wait(WaitingAccept accept);
@@ -140,6 +144,7 @@ class VsockEmulator {
   std::vector<Remembered> effects_;
   Recent<Errno> connect_errors_;
   Recent<VsockOptions> options_;
+  Recent<bool> made_;  // for a parent program
   std::size_t bound_names_ = 0;
 };
 
