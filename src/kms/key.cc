@@ -10,7 +10,8 @@ namespace {
 
 using std::string_view;
 
-constexpr string_view kUsageNames[] = {"ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT"};
+constexpr string_view kUsageNames[] = {"ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT",
+                                      "ENCAPSULATE_DECAPSULATE"};
 constexpr string_view kOriginNames[] = {"AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"};
 constexpr string_view kStateNames[] = {
     "Creating",      "Enabled",     "Disabled", "PendingDeletion", "PendingReplicaDeletion",
@@ -19,6 +20,7 @@ constexpr string_view kStateNames[] = {
 constexpr KeyUsage kEncryption[] = {KeyUsage::kEncryptDecrypt};
 constexpr KeyUsage kSigning[] = {KeyUsage::kSignVerify};
 constexpr KeyUsage kMac[] = {KeyUsage::kGenerateVerifyMac};
+constexpr KeyUsage kEncapsulation[] = {KeyUsage::kEncapsulateDecapsulate};
 constexpr KeyUsage kEncryptionOrSigning[] = {KeyUsage::kEncryptDecrypt, KeyUsage::kSignVerify};
 constexpr KeyUsage kSigningOrAgreement[] = {KeyUsage::kSignVerify, KeyUsage::kKeyAgreement};
 constexpr KeyUsage kAnyOfSm2[] = {KeyUsage::kEncryptDecrypt, KeyUsage::kSignVerify, KeyUsage::kKeyAgreement};
@@ -60,6 +62,9 @@ constexpr SpecTraits kTraits[] = {
     {KeySpec::kMlDsa44, "ML_DSA_44", kSigning, {}, kMlDsa, {}, {}},
     {KeySpec::kMlDsa65, "ML_DSA_65", kSigning, {}, kMlDsa, {}, {}},
     {KeySpec::kMlDsa87, "ML_DSA_87", kSigning, {}, kMlDsa, {}, {}},
+    {KeySpec::kMlKem512, "ML_KEM_512", kEncapsulation, {}, {}, {}, {}},
+    {KeySpec::kMlKem768, "ML_KEM_768", kEncapsulation, {}, {}, {}, {}},
+    {KeySpec::kMlKem1024, "ML_KEM_1024", kEncapsulation, {}, {}, {}, {}},
 };
 
 template <typename Enum, std::size_t N>

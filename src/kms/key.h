@@ -34,8 +34,11 @@ enum class KeySpec : std::uint8_t {
   kMlDsa44,
   kMlDsa65,
   kMlDsa87,
+  kMlKem512,
+  kMlKem768,
+  kMlKem1024,
 };
-enum class KeyUsage : std::uint8_t { kEncryptDecrypt, kSignVerify, kGenerateVerifyMac, kKeyAgreement };
+enum class KeyUsage : std::uint8_t { kEncryptDecrypt, kSignVerify, kGenerateVerifyMac, kKeyAgreement, kEncapsulateDecapsulate };
 enum class KeyOrigin : std::uint8_t { kAwsKms, kExternal, kAwsCloudHsm, kExternalKeyStore };
 enum class KeyState : std::uint8_t {
   kCreating,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kms/algorithms.h"
 #include "kms/state.h"
 
 namespace casemate::kms {
@@ -28,6 +29,16 @@ KeyReference reference_to(const KeyName& name) {
 
 bool is_due(const Key& key, WallTime now) {
   return key.state == KeyState::kPendingDeletion && key.deletion_date && *key.deletion_date <= now;
+}
+
+Result<UsableMaterial> usable(KeySpec spec, const MaterialId& id, std::uint32_t version, Secret secret) {
+  UsableMaterial out{id, version, {}, {}};
+  if (const auto kind = key_kind(spec)) {
+    out.pair = TRY(crypto::PrivateKey::parse_pkcs8(*kind, secret));
+  } else {
+    out.secret = std::move(secret);
+  }
+  return out;
 }
 
 }  // namespace
@@ -90,7 +101,8 @@ Result<KeyRecordPtr> Keyring::load(const KeyName& name) {
   for (Material& material : TRY(store_.list_materials(name))) {
     Secret secret =
         TRY(root_.unwrap_material(record->arn, material.id, material.version, material.wrapped).in(record->arn));
-    record->materials.push_back({material.id, material.version, std::move(secret)});
+    record->materials.push_back(
+        TRY(usable(record->key.spec, material.id, material.version, std::move(secret)).in(record->arn)));
   }
   for (Alias& alias : TRY(store_.list_aliases_of(name, {}, kAliasesPerKey)))
     record->aliases.push_back(std::move(alias.name));
@@ -154,7 +166,6 @@ Outcome<KeyRecordPtr> Keyring::locate_material(const Realm& realm, const Materia
 }
 
 Outcome<KeyRecordPtr> Keyring::create_key(const Realm& realm, const KeyDraft& draft) {
-  CASEMATE_CHECK(draft.spec == KeySpec::kSymmetricDefault);
   const WallTime now = clock_.now();
   Key key;
   key.realm = realm;
@@ -168,8 +179,7 @@ Outcome<KeyRecordPtr> Keyring::create_key(const Realm& realm, const KeyDraft& dr
   Material material;
   rng_.fill(material.id);
   material.created = now;
-  Secret secret = Secret::of_size(32);
-  rng_.fill(secret.expose_mutable());
+  const Secret secret = TRY(make_secret(draft.spec, rng_));
   material.wrapped = root_.wrap_material(key_arn(realm, key.id), material.id, material.version, secret, rng_);
   key.current_material = material.id;
 

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/secret.h"
+#include "crypto/pkey.h"
 #include "iam/caller.h"
 #include "kms/fault.h"
 #include "kms/identifier.h"
@@ -22,10 +23,12 @@
 
 namespace casemate::kms {
 
+// UsableMaterial has `pair` for keys that are pairs, `secret` for the others.
 struct UsableMaterial {
   MaterialId id{};
   std::uint32_t version = 1;
   Secret secret;
+  std::optional<crypto::PrivateKey> pair;
 };
 
 // KeyRecord is a key as it was at one moment; it never changes.

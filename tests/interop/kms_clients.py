@@ -64,7 +64,7 @@ class Clients(unittest.TestCase):
         missing = "00000000-0000-4000-8000-000000000000"
         self.assertEqual(self.refused("NotFoundException", self.admin.describe_key, KeyId=missing),
                          f"Key 'arn:aws:kms:{REGION}:{ACCOUNT}:key/{missing}' does not exist")
-        self.refused("UnsupportedOperationException", self.admin.create_key, KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
+        self.refused("UnsupportedOperationException", self.admin.create_key, KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY", Origin="AWS_CLOUDHSM")
         self.refused("UnsupportedOperationException", self.admin.get_public_key, KeyId=arn)
 
     def test_aliases_and_pages(self):

@@ -103,6 +103,13 @@ Outcome<void> Call::authorize_by_identity(std::string_view action, std::string_v
   return decide(request, full_action);
 }
 
+Outcome<void> Call::check_grant_tokens() const {
+  const auto* tokens = input_.texts("GrantTokens");
+  if (tokens == nullptr || tokens->empty()) return {};
+  return fault(FaultKind::kInvalidGrantToken,
+               "The request was rejected because the specified grant token is not valid.");
+}
+
 Outcome<void> Call::require_state(StateRule rule, const KeyRecord& record) {
   auto checked = check_state(rule, record.key.state, record.arn);
   if (!checked.ok()) {

@@ -77,6 +77,9 @@ class Call {
                           const EncryptionContext* encryption_context = nullptr);
   Outcome<void> authorize_by_identity(std::string_view action, std::string_view resource);
 
+  // check_grant_tokens refuses a token that is none of a grant.
+  Outcome<void> check_grant_tokens() const;
+
   // require_state notes the state as the cause when it forbids the operation.
   Outcome<void> require_state(StateRule rule, const KeyRecord& record);
 

@@ -37,7 +37,15 @@ Outcome<Answer> decrypt(Call& call);
 Outcome<Answer> re_encrypt(Call& call);
 Outcome<Answer> generate_data_key(Call& call);
 Outcome<Answer> generate_data_key_without_plaintext(Call& call);
+Outcome<Answer> generate_data_key_pair(Call& call);
+Outcome<Answer> generate_data_key_pair_without_plaintext(Call& call);
 Outcome<Answer> generate_random(Call& call);
+Outcome<Answer> sign(Call& call);
+Outcome<Answer> verify(Call& call);
+Outcome<Answer> get_public_key(Call& call);
+Outcome<Answer> derive_shared_secret(Call& call);
+Outcome<Answer> generate_mac(Call& call);
+Outcome<Answer> verify_mac(Call& call);
 
 // Shared by handlers
 
@@ -47,14 +55,7 @@ Outcome<iam::PolicyPtr> check_key_policy(const Call& call, std::string_view text
 Outcome<void> check_lock_out(Call& call, const iam::PolicyPtr& policy, std::string_view key_arn, const Realm& owner);
 
 json::Value seconds(WallTime time);
-
-// Pages: a marker is the base64 of the last name given.
-struct PageRequest {
-  std::string after;
-  std::size_t limit = 0;
-};
-Outcome<PageRequest> read_page(const Call& call, std::size_t default_limit, std::size_t most);
-// end_page sets Truncated and NextMarker; `more` is whether something comes after `last`.
-void end_page(json::Object& answer, bool more, std::string_view last);
+// strings is a JSON array of them.
+json::Array strings(std::span<const std::string_view> values);
 
 }  // namespace casemate::kms::api

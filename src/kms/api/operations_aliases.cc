@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Aliases. Each needs permission on the alias, which identity policies give, and on the key.
 #include "kms/api/operations.h"
+#include "kms/api/pages.h"
 
 namespace casemate::kms::api {
 namespace {

@@ -3,16 +3,14 @@
 #include <algorithm>
 
 #include "base/encoding.h"
+#include "kms/algorithms.h"
 #include "kms/api/operations.h"
+#include "kms/api/pages.h"
 
 namespace casemate::kms::api {
 namespace {
 
 constexpr std::size_t kMostTags = 50;
-
-json::Array strings(std::span<const std::string_view> values) {
-  return json::Array(values.begin(), values.end());
-}
 
 json::Object metadata(const KeyRecord& record) {
   const Key& key = record.key;
@@ -113,9 +111,11 @@ Outcome<void> check_supported(const Input& input, const Kind& kind) {
   }
   if (input.flag("MultiRegion"))
     return fault(FaultKind::kUnsupported, "Multi-Region keys are not supported by this service.");
-  if (kind.spec != KeySpec::kSymmetricDefault) {
+  if (!is_available(kind.spec)) {
     return fault(FaultKind::kUnsupported,
-                 fmt::format("Keys of the spec {} are not supported by this service.", to_string(kind.spec)));
+                 fmt::format("Keys of the spec {} need a cryptographic library with post-quantum algorithms, which this "
+                             "service was built without.",
+                             to_string(kind.spec)));
   }
   return {};
 }

@@ -2,6 +2,7 @@
 // Key policies. A key has exactly one, named `default`.
 #include "iam/messages.h"
 #include "kms/api/operations.h"
+#include "kms/api/pages.h"
 
 namespace casemate::kms::api {
 namespace {

@@ -40,7 +40,7 @@ struct Pattern {
 inline constexpr std::int64_t kUnbounded = INT64_MAX;
 
 struct Member {
-  std::string_view name;
+  std::string_view name = {};
   Type type = Type::kString;
   Presence presence = Presence::kOptional;
   // Of length for strings, blobs and lists; of value for integers.
