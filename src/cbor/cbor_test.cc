@@ -47,6 +47,21 @@ TEST(CborReader, RejectsWhatIsNotShortest) {
   }
 }
 
+TEST(CborReader, TakesLongerHeadsOnlyWhereAsked) {
+  const auto read = [](std::string_view text) {
+    const Bytes input = hex(text);
+    return Reader(input, {.depth = 16, .heads = HeadForm::kAny}).read_unsigned();
+  };
+  for (const auto* five : {"05", "1805", "190005", "1a00000005", "1b0000000000000005"}) EXPECT_THAT(read(five), IsOkAnd(Eq(5U))) << five;
+  const Bytes text = hex("7a0000000161");
+  EXPECT_THAT(Reader(text, {.depth = 16, .heads = HeadForm::kAny}).read_text(), IsOkAnd(Eq("a")));
+  // What is no question of the shortest form stays refused.
+  for (const auto* item : {"1c", "f800", "5b00000000000000ff00", "9b7fffffffffffffff00", "5f4100ff"}) {
+    const Bytes input = hex(item);
+    EXPECT_THAT(Reader(input, {.depth = 16, .heads = HeadForm::kAny}).skip(), IsError(ErrorCode::kMalformed)) << item;
+  }
+}
+
 TEST(CborReader, RejectsReservedHeads) {
   for (const auto* item : {"1c", "1d", "1e", "1f", "3f", "df", "fc", "fd", "fe"}) {
     EXPECT_THAT(skip_all(item), IsError(ErrorCode::kMalformed)) << item;

@@ -107,7 +107,7 @@ Result<Reader::Head> Reader::head() const {
                         : head.info == 25 ? head.value > 0xff
                         : head.info == 26 ? head.value > 0xffff
                                           : head.value > 0xffffffff;
-  if (!shortest) return malformed("offset {}: {} in {} bytes, want the shortest form", at_, head.value, head.size);
+  if (!shortest && limits_.heads == HeadForm::kShortest) return malformed("offset {}: {} in {} bytes, want the shortest form", at_, head.value, head.size);
   return head;
 }
 
@@ -261,7 +261,7 @@ Result<void> Reader::skip_at(std::size_t depth) {
         keys.push_back(consumed_since(key));
         TRY(skip_at(depth + 1));
       }
-      // Every head is in its shortest form, so equal keys are equal bytes.
+      // In the shortest form equal keys are equal bytes.
       std::sort(keys.begin(), keys.end(), key_order);
       if (std::adjacent_find(keys.begin(), keys.end(), same_key) != keys.end()) {
         return malformed("offset {}: a key twice in one map", start);

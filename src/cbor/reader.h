@@ -18,12 +18,17 @@ std::string_view to_string(Type type);
 // form accepted; strings and arrays are always definite.
 enum class MapForm { kDefinite, kEither };
 
+// HeadForm: integers and lengths in the fewest bytes that hold them (RFC 8949, 4.1), or in any number of them, as NSMs
+// take their requests. kAny finds a duplicate key in skip() only where it is written the same twice.
+enum class HeadForm { kShortest, kAny };
+
 struct Limits {
   // Nesting of arrays, maps and tags; documents need 3. Bounds the recursion of skip().
   std::size_t depth = 16;
+  HeadForm heads = HeadForm::kShortest;
 };
 
-// Reader consumes a view front to back. Every head must be in shortest form; a count or length beyond the input is
+// Reader consumes a view front to back. Heads must be in the form of the limits; a count or length beyond the input is
 // refused before anything is allocated; text must be UTF-8. A failed read leaves the reader where it was, except in
 // skip(). Views alias the input. Errors: kMalformed with the offset, kLimit for depth.
 class Reader {

@@ -22,6 +22,9 @@ constexpr std::string_view kAttestation = "Attestation";
 constexpr std::string_view kGetRandom = "GetRandom";
 constexpr std::string_view kError = "Error";
 
+// The NSM's own decoder and AWS's libnsm (serde_cbor) take integers and lengths in more bytes than needed.
+constexpr cbor::Limits kTolerant{.depth = 16, .heads = cbor::HeadForm::kAny};
+
 template <typename... Visitors>
 struct Overloaded : Visitors... {
   using Visitors::operator()...;
@@ -273,7 +276,7 @@ Bytes encode_request(const Request& request) {
 }
 
 Result<Request> parse_request(ByteView input) {
-  Reader reader(input);
+  Reader reader(input, kTolerant);
   if (TRY(reader.peek()) == cbor::Type::kText) {
     const std::string_view name = TRY(reader.read_text());
     TRY(reader.finish());
@@ -314,7 +317,7 @@ Bytes encode_response(const Response& response) {
 }
 
 Result<Response> parse_response(ByteView input) {
-  Reader reader(input);
+  Reader reader(input, kTolerant);
   if (TRY(reader.peek()) == cbor::Type::kText) {
     const std::string_view name = TRY(reader.read_text());
     TRY(reader.finish());

@@ -92,12 +92,13 @@ using Response = std::variant<DescribePcrResponse, ExtendPcrResponse, LockPcrRes
 Bytes encode_request(const Request& request);
 
 // parse_request is as tolerant as NSMs are: inner keys in any order, unknown ones, maps of either form, text where bytes
-// are due, optional keys missing. Errors: kMalformed, kUnsupported (unknown request).
+// are due, optional keys missing, integers and lengths not in their shortest form. Errors: kMalformed, kUnsupported
+// (unknown request).
 Result<Request> parse_request(ByteView input);
 
 Bytes encode_response(const Response& response);
 
-// parse_response takes keys in any order and ignores unknown ones. Errors: kMalformed, kUnsupported, kLimit (an
+// parse_response takes keys in any order, ignores unknown ones and takes integers in any form. Errors: kMalformed, kUnsupported, kLimit (an
 // integer beyond its field).
 Result<Response> parse_response(ByteView input);
 

@@ -74,6 +74,12 @@ TEST(NsmResponse, OrderOfKeysDoesNotMatter) {
   EXPECT_EQ(std::get<DescribeNsmResponse>(*parsed).max_pcrs, 32);
 }
 
+TEST(NsmResponse, IntegersMayBeLongerThanNeeded) {
+  const auto parsed = parse_response(hex("a16947657452616e646f6da16672616e646f6d5a0000000101"));
+  ASSERT_THAT(parsed, IsOk());
+  EXPECT_EQ(std::get<GetRandomResponse>(*parsed).random, Bytes{1});
+}
+
 TEST(NsmResponse, RejectsWhatIsNotOne) {
   for (const auto* bytes : {"", "f6", "60", "a0", "6947657452616e646f6d", "a16947657452616e646f6df6", "a16947657452616e646f6da0",
                             "a1654572726f726161", "674c6f636b50435200", "a1654572726f726c496e76616c6964496e64657800",
@@ -217,6 +223,12 @@ TEST_F(NsmDevice, IsTolerantAsRealOnesAre) {
   EXPECT_THAT(raw("a169457874656e64504352a265696e64657811646461746163616263"), HasSubstr(extended));
   EXPECT_THAT(raw("a169457874656e64504352a365696e6465781264646174614101" "6178f6"), HasSubstr(extended));
   EXPECT_THAT(raw("bf69457874656e64504352bf65696e6465781364646174614101ffff"), HasSubstr(extended));
+  // An index in three, five and nine bytes; data whose length takes two bytes more than needed; a name with a long head.
+  EXPECT_THAT(raw("a169457874656e64504352a265696e64657819001464646174614101"), HasSubstr(extended));
+  EXPECT_THAT(raw("a169457874656e64504352a265696e6465781a0000001564646174614101"), HasSubstr(extended));
+  EXPECT_THAT(raw("a169457874656e64504352a265696e6465781b0000000000000016646461746159000101"), HasSubstr(extended));
+  EXPECT_THAT(raw("a1780b4465736372696265504352b801780565696e64657800"), error_bytes(ErrorCode::kInvalidOperation));
+  EXPECT_THAT(raw("a1780b4465736372696265504352b8017805696e6465781800"), HasSubstr("646c6f636bf5"));
   // An attestation request without its optional keys, and with texts.
   EXPECT_THAT(raw("a16b4174746573746174696f6ea0"), HasSubstr("68646f63756d656e74"));
   EXPECT_THAT(raw("a16b4174746573746174696f6ea1656e6f6e6365626869"), HasSubstr("656e6f6e6365426869"));
@@ -232,6 +244,7 @@ TEST_F(NsmDevice, AnswersEveryMisuseWithItsCode) {
                               "a16b4465736372696265504352a165696e6465781a00010000", "a16b4465736372696265504352a165696e64657820",
                               // Twice the same key; two requests in one.
                               "a16b4465736372696265504352a265696e6465780065696e64657801",
+                              "a16b4465736372696265504352a265696e646578007805696e64657801",
                               "a2674c6f636b504352a165696e64657810684c6f636b50435273a16572616e67651820",
                               "a16b4174746573746174696f6ef6", "a16b4174746573746174696f6ea1656e6f6e636500"}) {
     EXPECT_EQ(raw(request), invalid) << request;
