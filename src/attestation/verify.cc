@@ -25,8 +25,9 @@ std::string shown(ByteView bytes) {
   return fmt::format("{}... ({} bytes)", encode_hex(bytes.first(16)), bytes.size());
 }
 
-std::string certificate_label(std::size_t depth, std::size_t count) {
-  return depth == 0 ? "certificate" : fmt::format("cabundle[{}]", count - 1 - depth);
+// certificate_label names the certificate at `index` of a chain that has its root at 0 and the leaf after `authorities`.
+std::string certificate_label(std::size_t index, std::size_t authorities) {
+  return index == authorities ? "certificate" : fmt::format("cabundle[{}]", index);
 }
 
 }  // namespace
@@ -41,12 +42,12 @@ std::uint64_t ChainCache::hits() const {
   return hits_;
 }
 
-std::shared_ptr<const ChainCache::Chain> ChainCache::find(const Key& key) {
+std::shared_ptr<const ChainCache::Chain> ChainCache::find(const Key& key, Extent extent) {
   const std::lock_guard lock(mutex_);
   const auto found = by_key_.find(key);
   if (found == by_key_.end()) return nullptr;
   recent_.splice(recent_.begin(), recent_, found->second);
-  ++hits_;
+  if (extent == Extent::kWhole) ++hits_;
   return found->second->chain;
 }
 
@@ -79,7 +80,7 @@ class Verification {
     const std::shared_ptr<const Chain> chain = check_chain(document, anchor, at);
     if (must_stop()) return first_error();
     if (chain != nullptr) {
-      check_signature(chain->leaf);
+      check_signature(chain->key);
     } else {
       note("signature", Check::Verdict::kSkipped, "the certificate's key is not usable", "");
     }
@@ -153,119 +154,163 @@ class Verification {
     return anchor;
   }
 
-  // chain_key covers every byte that the verdict on the chain depends on.
-  static ChainCache::Key chain_key(const Document& document) {
-    crypto::Hasher hasher(crypto::Hash::kSha256);
-    const auto add = [&hasher](ByteView certificate) {
+  struct Keys {
+    ChainCache::Key issuers;
+    ChainCache::Key whole;
+  };
+
+  // chain_keys cover every byte that the verdict on the chain, and on the chain without its leaf, depends on.
+  static Keys chain_keys(const Document& document) {
+    const auto add = [](crypto::Hasher& hasher, ByteView certificate) {
       Bytes size;
       append_be<8>(size, certificate.size());
       hasher.update(size).update(certificate);
     };
-    add(document.certificate);
-    for (const Bytes& authority : document.cabundle) add(authority);
-    return std::string(as_text(hasher.finish()));
+    crypto::Hasher issuers(crypto::Hash::kSha256);
+    issuers.update(as_bytes("issuers"));
+    for (const Bytes& authority : document.cabundle) add(issuers, authority);
+    Keys keys;
+    keys.issuers = std::string(as_text(issuers.finish()));
+    crypto::Hasher whole(crypto::Hash::kSha256);
+    whole.update(as_bytes("whole")).update(as_bytes(keys.issuers));
+    add(whole, document.certificate);
+    keys.whole = std::string(as_text(whole.finish()));
+    return keys;
   }
 
   std::shared_ptr<const Chain> check_chain(const Document& document, const TrustAnchor* anchor, x509::Seconds at) {
+    std::shared_ptr<const Chain> issuers;
     // A report tells of each certificate, so it never uses the cache.
-    ChainCache* cache = report_ == nullptr ? cache_ : nullptr;
-    ChainCache::Key key;
-    if (cache != nullptr) {
-      key = chain_key(document);
-      if (auto known = cache->find(key)) {
-        check(ErrorCode::kUntrusted, known->not_before <= at && at <= known->not_after,
-              [] { return std::string("certificate chain"); },
-              [&] { return fmt::format("valid {} to {}", time_text(known->not_before), time_text(known->not_after)); },
-              [&] { return fmt::format("{} within (first to expire: {})", time_text(at), known->first_to_expire); });
-        return known;
-      }
+    if (cache_ == nullptr || report_ != nullptr) return walk_chain(document, issuers, at);
+    const Keys keys = chain_keys(document);
+    if (auto known = cache_->find(keys.whole, ChainCache::Extent::kWhole)) {
+      check_period(*known, at);
+      return known;
     }
-    std::shared_ptr<const Chain> chain = walk_chain(document, at);
+    issuers = cache_->find(keys.issuers, ChainCache::Extent::kIssuers);
+    if (issuers != nullptr) check_period(*issuers, at);
+    if (must_stop()) return nullptr;
+    std::shared_ptr<const Chain> chain = walk_chain(document, issuers, at);
     // Only a chain that holds entirely, under an anchor, is remembered.
-    if (cache != nullptr && chain != nullptr && anchor != nullptr && !failed_) cache->insert(key, chain);
+    if (chain != nullptr && anchor != nullptr && !failed_) {
+      cache_->insert(keys.issuers, issuers);
+      cache_->insert(keys.whole, chain);
+    }
     return chain;
   }
 
-  std::shared_ptr<const Chain> walk_chain(const Document& document, x509::Seconds at) {
-    // Leaf first, root last.
-    std::vector<ByteView> ders = {document.certificate};
-    for (auto it = document.cabundle.rbegin(); it != document.cabundle.rend(); ++it) ders.emplace_back(*it);
-    const std::size_t count = ders.size();
+  void check_period(const Chain& chain, x509::Seconds at) {
+    check(ErrorCode::kUntrusted, chain.not_before <= at && at <= chain.not_after, [] { return std::string("certificate chain"); },
+          [&] { return fmt::format("valid {} to {}", time_text(chain.not_before), time_text(chain.not_after)); },
+          [&] { return fmt::format("{} within (first to expire: {})", time_text(at), chain.first_to_expire); });
+  }
+
+  // Issuer is what a certificate is held against: the authority above it.
+  struct Issuer {
+    std::string label;
+    ByteView subject;
+    std::optional<ByteView> subject_key_id;
+    std::optional<crypto::EcPublicKey> key;
+  };
+
+  // walk_chain checks the certificates below `issuers`, or all of them if that is null, and then leaves there the chain
+  // without its leaf. Root first; what costs a signature check comes after all that does not.
+  std::shared_ptr<const Chain> walk_chain(const Document& document, std::shared_ptr<const Chain>& issuers, x509::Seconds at) {
+    const std::size_t authorities = document.cabundle.size();
+    const std::size_t first = issuers != nullptr ? authorities : 0;
+    const auto label = [&](std::size_t i) { return certificate_label(i, authorities); };
     std::vector<x509::Certificate> certificates;
-    certificates.reserve(count);
-    for (std::size_t i = 0; i < count; ++i) {
-      auto certificate = x509::parse_certificate(ders[i]);
+    certificates.reserve(authorities + 1 - first);
+    for (std::size_t i = first; i <= authorities; ++i) {
+      auto certificate = x509::parse_certificate(i == authorities ? document.certificate : document.cabundle[i]);
       if (!certificate.ok()) {
-        fail(certificate_label(i, count), Error(ErrorCode::kUntrusted, certificate.error().message()));
+        fail(label(i), Error(ErrorCode::kUntrusted, certificate.error().message()));
         return nullptr;
       }
       certificates.push_back(certificate.take());
     }
     std::vector<std::optional<crypto::EcPublicKey>> keys;
-    keys.reserve(count);
-    for (std::size_t i = 0; i < count; ++i) {
-      const Role role = i == 0 ? Role::kLeaf : i + 1 == count ? Role::kRoot : Role::kAuthority;
-      auto key = check_profile(certificates[i], role, i == 0 ? 0 : i - 1);
+    keys.reserve(certificates.size());
+    for (std::size_t i = first; i <= authorities; ++i) {
+      const Role role = i == authorities ? Role::kLeaf : i == 0 ? Role::kRoot : Role::kAuthority;
+      auto key = check_profile(certificates[i - first], role, i == authorities ? 0 : authorities - 1 - i);
       if (!key.ok()) {
-        fail(certificate_label(i, count) + ": profile", key.error());
+        fail(label(i) + ": profile", key.error());
         if (must_stop()) return nullptr;
         keys.emplace_back(std::nullopt);
         continue;
       }
       if (report_ != nullptr) {
-        note(certificate_label(i, count) + ": profile", Check::Verdict::kPass,
-             fmt::format("{}, {}", to_string(role), x509::common_name(certificates[i].subject)), "");
+        note(label(i) + ": profile", Check::Verdict::kPass,
+             fmt::format("{}, {}", to_string(role), x509::common_name(certificates[i - first].subject)), "");
       }
       keys.emplace_back(key.take());
     }
-    for (std::size_t i = 0; i < count; ++i) {
-      check(ErrorCode::kUntrusted, certificates[i].not_before <= at && at <= certificates[i].not_after,
-            [&] { return certificate_label(i, count) + ": validity"; },
-            [&] { return fmt::format("{} to {}", time_text(certificates[i].not_before), time_text(certificates[i].not_after)); },
+    for (std::size_t i = first; i <= authorities; ++i) {
+      const x509::Certificate& certificate = certificates[i - first];
+      check(ErrorCode::kUntrusted, certificate.not_before <= at && at <= certificate.not_after, [&] { return label(i) + ": validity"; },
+            [&] { return fmt::format("{} to {}", time_text(certificate.not_before), time_text(certificate.not_after)); },
             [&] { return time_text(at) + " within"; });
       if (must_stop()) return nullptr;
     }
-    for (std::size_t i = 0; i + 1 < count; ++i) {
-      check_link(certificates[i], certificates[i + 1], keys[i + 1], i, count);
+    const auto issuer_of = [&](std::size_t i) {
+      if (i == first && issuers != nullptr) {
+        return Issuer{label(i - 1), issuers->subject, issuers->subject_key_id ? std::optional<ByteView>(*issuers->subject_key_id) : std::nullopt, issuers->key};
+      }
+      const std::size_t at_index = (i == 0 ? 0 : i - 1) - first;
+      return Issuer{label(i == 0 ? 0 : i - 1), certificates[at_index].subject, certificates[at_index].subject_key_id, keys[at_index]};
+    };
+    for (std::size_t i = first; i <= authorities; ++i) {
+      check_names(certificates[i - first], label(i), issuer_of(i));
       if (must_stop()) return nullptr;
     }
-    const x509::Certificate& root = certificates.back();
-    check(ErrorCode::kUntrusted, equal(root.issuer, root.subject), [&] { return certificate_label(count - 1, count) + ": issuer"; },
-          [&] { return x509::name_text(root.issuer); }, [&] { return fmt::format("its subject, {}", x509::name_text(root.subject)); });
-    if (must_stop() || !keys[0]) return nullptr;
-    Chain chain{*keys[0], root.not_before, root.not_after, certificate_label(count - 1, count)};
-    for (std::size_t i = 0; i < count; ++i) {
-      chain.not_before = std::max(chain.not_before, certificates[i].not_before);
-      if (certificates[i].not_after < chain.not_after) {
-        chain.not_after = certificates[i].not_after;
-        chain.first_to_expire = certificate_label(i, count);
+    // The root is known by its fingerprint: its own signature would prove nothing.
+    for (std::size_t i = std::max<std::size_t>(first, 1); i <= authorities; ++i) {
+      check_link(certificates[i - first], label(i), issuer_of(i));
+      if (must_stop()) return nullptr;
+    }
+    std::shared_ptr<const Chain> chain = issuers;
+    for (std::size_t i = first; i <= authorities; ++i) {
+      if (!keys[i - first]) return nullptr;
+      if (i == authorities) issuers = chain;
+      chain = extended(chain.get(), certificates[i - first], *keys[i - first], label(i));
+    }
+    return chain;
+  }
+
+  static std::shared_ptr<const Chain> extended(const Chain* above, const x509::Certificate& certificate, const crypto::EcPublicKey& key, std::string label) {
+    Chain chain{key, to_bytes(certificate.subject), std::nullopt, certificate.not_before, certificate.not_after, std::move(label)};
+    if (certificate.subject_key_id) chain.subject_key_id = to_bytes(*certificate.subject_key_id);
+    if (above != nullptr) {
+      chain.not_before = std::max(chain.not_before, above->not_before);
+      if (above->not_after < chain.not_after) {
+        chain.not_after = above->not_after;
+        chain.first_to_expire = above->first_to_expire;
       }
     }
     return std::make_shared<const Chain>(std::move(chain));
   }
 
-  void check_link(const x509::Certificate& child, const x509::Certificate& parent, const std::optional<crypto::EcPublicKey>& parent_key,
-                  std::size_t depth, std::size_t count) {
-    check(ErrorCode::kUntrusted, equal(child.issuer, parent.subject), [&] { return certificate_label(depth, count) + ": issuer"; },
-          [&] { return x509::name_text(child.issuer); },
-          [&] { return fmt::format("the subject of {}, {}", certificate_label(depth + 1, count), x509::name_text(parent.subject)); });
-    if (must_stop()) return;
-    if (child.authority_key_id && parent.subject_key_id) {
-      check(ErrorCode::kUntrusted, equal(*child.authority_key_id, *parent.subject_key_id),
-            [&] { return certificate_label(depth, count) + ": authority key identifier"; }, [&] { return shown(*child.authority_key_id); },
-            [&] { return shown(*parent.subject_key_id); });
-      if (must_stop()) return;
-    }
-    const std::string name = report_ == nullptr ? std::string() : certificate_label(depth, count) + ": signature";
-    if (!parent_key) {
-      note(name, Check::Verdict::kSkipped, "the issuer's key is not usable", "");
+  void check_names(const x509::Certificate& certificate, const std::string& label, const Issuer& issuer) {
+    check(ErrorCode::kUntrusted, equal(certificate.issuer, issuer.subject), [&] { return label + ": issuer"; },
+          [&] { return x509::name_text(certificate.issuer); },
+          [&] { return fmt::format("the subject of {}, {}", issuer.label, x509::name_text(issuer.subject)); });
+    if (must_stop() || !certificate.authority_key_id || !issuer.subject_key_id) return;
+    check(ErrorCode::kUntrusted, equal(*certificate.authority_key_id, *issuer.subject_key_id),
+          [&] { return label + ": authority key identifier"; }, [&] { return shown(*certificate.authority_key_id); },
+          [&] { return shown(*issuer.subject_key_id); });
+  }
+
+  void check_link(const x509::Certificate& certificate, const std::string& label, const Issuer& issuer) {
+    if (!issuer.key) {
+      note(label + ": signature", Check::Verdict::kSkipped, "the issuer's key is not usable", "");
       return;
     }
-    const auto verified = x509::verify_signature(child, *parent_key);
+    const auto verified = x509::verify_signature(certificate, *issuer.key);
     if (!verified.ok()) {
-      fail(certificate_label(depth, count) + ": signature", Error(ErrorCode::kUntrusted, verified.error().message()));
+      fail(label + ": signature", Error(ErrorCode::kUntrusted, verified.error().message()));
     } else {
-      note(name, Check::Verdict::kPass, fmt::format("by {}", certificate_label(depth + 1, count)), "");
+      note(label + ": signature", Check::Verdict::kPass, fmt::format("by {}", issuer.label), "");
     }
   }
 

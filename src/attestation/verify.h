@@ -42,9 +42,10 @@ struct Policy {
 };
 
 // ChainCache remembers chains that verified, by the SHA-256 of every certificate in them and the root they end in, so
-// that a further document of the same enclave costs one signature check. Only verify() adds to it, and only after every
-// link held; validity in time is checked again on each use. Thread-safe; at most `capacity` entries, the least
-// recently used goes first.
+// that a further document of the same enclave costs one signature check, and the first of another enclave on the same
+// host two. Only verify() adds to it, and only after every link held up to a trust anchor; the anchor and validity in
+// time are checked again on each use. Thread-safe; at most `capacity` entries, two for the first enclave of a host and
+// one for each other; the least recently used goes first.
 class ChainCache {
  public:
   explicit ChainCache(std::size_t capacity = 256) : capacity_(capacity) {}
@@ -52,12 +53,16 @@ class ChainCache {
   ChainCache& operator=(const ChainCache&) = delete;
 
   std::size_t size() const;
+  // hits counts the whole chains found.
   std::uint64_t hits() const;
 
  private:
   friend class Verification;
+  // Chain is a run of certificates from a root down to its last one, each link of which held.
   struct Chain {
-    crypto::EcPublicKey leaf;
+    crypto::EcPublicKey key;  // the last certificate's, as are the next two
+    Bytes subject;
+    std::optional<Bytes> subject_key_id;
     std::int64_t not_before;  // latest of the chain, seconds since the epoch
     std::int64_t not_after;   // earliest of the chain
     std::string first_to_expire;
@@ -67,7 +72,8 @@ class ChainCache {
     Key key;
     std::shared_ptr<const Chain> chain;  // shared with a verification that is using it while it is evicted
   };
-  std::shared_ptr<const Chain> find(const Key& key);
+  enum class Extent { kIssuers, kWhole };
+  std::shared_ptr<const Chain> find(const Key& key, Extent extent);
   void insert(const Key& key, std::shared_ptr<const Chain> chain);
 
   const std::size_t capacity_;

@@ -169,7 +169,7 @@ TEST(Verify, RejectsAnotherCurve) {
     lab.nodes[level].key = crypto::EcPrivateKey::generate(crypto::Curve::kP256, lab.rng);
     lab.link();
     // A leaf on P-256 also makes the document ES256.
-    EXPECT_TRUE(refused(lab, level == 4 ? "ES256, want ES384" : "want 1.2.840.10045.4.3.3", level == 4 ? ErrorCode::kUnsupported : ErrorCode::kUntrusted)) << level;
+    EXPECT_TRUE(refused(lab, level == 4 ? "ES256, want ES384" : "profile: public key: P-256, want P-384", level == 4 ? ErrorCode::kUnsupported : ErrorCode::kUntrusted)) << level;
   }
 }
 
@@ -368,11 +368,61 @@ TEST(ChainCache, ServesTheSecondDocumentOfAnEnclave) {
   const Bytes first = lab.document();
   const TrustAnchors anchors = lab.anchors();
   EXPECT_THAT(verify(first, anchors, Policy::at_time(kNow), &cache), IsOk());
-  EXPECT_EQ(cache.size(), 1U);
+  EXPECT_EQ(cache.size(), 2U);
   EXPECT_EQ(cache.hits(), 0U);
   EXPECT_THAT(verify(lab.signed_document(), anchors, Policy::at_time(kNow), &cache), IsOk());
-  EXPECT_EQ(cache.size(), 1U);
+  EXPECT_EQ(cache.size(), 2U);
   EXPECT_EQ(cache.hits(), 1U);
+}
+
+TEST(ChainCache, KnowsTheHostOfAnotherEnclave) {
+  Lab lab;
+  ChainCache cache;
+  const Bytes first = lab.document();
+  const TrustAnchors anchors = lab.anchors();
+  ASSERT_THAT(verify(first, anchors, Policy::at_time(kNow), &cache), IsOk());
+  lab.nodes[4].key = crypto::EcPrivateKey::generate(crypto::Curve::kP384, lab.rng);
+  lab.link();
+  const auto leaf_by = [&lab](const crypto::EcPrivateKey& key) {
+    lab.nodes[4].certificate = x509::issue_certificate(lab.nodes[4].fields, key, lab.rng);
+    return lab.signed_document();
+  };
+  EXPECT_THAT(verify(leaf_by(lab.nodes[3].key), anchors, Policy::at_time(kNow), &cache), IsOk());
+  EXPECT_EQ(cache.size(), 3U);
+  EXPECT_EQ(cache.hits(), 0U);
+  // The leaf itself is checked in full: its signature, its names, its profile, its time.
+  const auto fields = lab.nodes[4].fields;
+  EXPECT_THAT(verify(leaf_by(lab.nodes[2].key), anchors, Policy::at_time(kNow), &cache), IsError(ErrorCode::kUntrusted, HasSubstr("certificate: signature")));
+  lab.nodes[4].fields.issuer = lab.nodes[2].fields.subject;
+  EXPECT_THAT(verify(leaf_by(lab.nodes[3].key), anchors, Policy::at_time(kNow), &cache),
+              IsError(ErrorCode::kUntrusted, HasSubstr("certificate: issuer: C=US,CN=level 2, want the subject of cabundle[3], C=US,CN=level 3")));
+  lab.nodes[4].fields = fields;
+  lab.nodes[4].fields.basic_constraints->ca = true;
+  EXPECT_THAT(verify(leaf_by(lab.nodes[3].key), anchors, Policy::at_time(kNow), &cache), IsError(ErrorCode::kUntrusted, HasSubstr("certificate: profile")));
+  lab.nodes[4].fields = fields;
+  lab.nodes[4].fields.not_after = kNowSeconds - 1;
+  EXPECT_THAT(verify(leaf_by(lab.nodes[3].key), anchors, Policy::at_time(kNow), &cache), IsError(ErrorCode::kUntrusted, HasSubstr("certificate: validity")));
+  lab.nodes[4].fields = fields;
+  // And the host's part of the chain in time.
+  EXPECT_THAT(verify(leaf_by(lab.nodes[3].key), anchors, Policy::at_time(kNow + hours(2)), &cache), IsError(ErrorCode::kUntrusted, HasSubstr("certificate chain: valid")));
+  EXPECT_EQ(cache.size(), 3U);
+}
+
+TEST(ChainCache, KeepsIssuersAndWholeChainsApart) {
+  // The bundle of the second document is the whole chain of the first: under one kind of key it would be taken for known.
+  Lab lab(3);
+  ChainCache cache;
+  for (const std::size_t level : {1U, 2U}) lab.nodes[level].fields.basic_constraints->path_length = 5;
+  const Bytes first = lab.document();
+  const TrustAnchors anchors = lab.anchors();
+  ASSERT_THAT(verify(first, anchors, Policy::at_time(kNow), &cache), IsOk());
+  const auto& n = lab.nodes;
+  auto fields = n[3].fields;
+  fields.issuer = n[3].fields.subject;
+  Lab below(1);
+  below.nodes[1].certificate = x509::issue_certificate(fields, n[3].key, lab.rng);
+  EXPECT_THAT(verify(below.document_with({n[0].certificate, n[1].certificate, n[2].certificate, n[3].certificate}), anchors, Policy::at_time(kNow), &cache),
+              IsError(ErrorCode::kUntrusted, HasSubstr("cabundle[3]: profile: basicConstraints: CA false")));
 }
 
 TEST(ChainCache, StillChecksTimeSignatureAndAnchor) {
