@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "attestation/hierarchy.h"
+#include "attestation/test_lab.h"
 #include "base/encoding.h"
 #include "base/test_matchers.h"
 #include "cose/sign1.h"
@@ -18,81 +19,10 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using testing::HasSubstr;
 
-constexpr WallTime kNow{milliseconds(1765000000123)};
-constexpr std::int64_t kNowSeconds = 1765000000;
+constexpr WallTime kNow = Lab::kNow;
+constexpr std::int64_t kNowSeconds = Lab::kNowSeconds;
 
 Bytes hex(std::string_view text) { return decode_hex(text).take(); }
-
-// Lab makes chains like Nitro's, root first and the leaf last, and lets a test spoil one certificate of them.
-class Lab {
- public:
-  struct Node {
-    x509::CertificateTemplate fields;
-    crypto::EcPrivateKey key;
-    Bytes certificate;
-  };
-
-  explicit Lab(std::size_t authorities = 4) {
-    for (std::size_t i = 0; i <= authorities; ++i) {
-      Node node{{}, crypto::EcPrivateKey::generate(crypto::Curve::kP384, rng), {}};
-      const bool leaf = i == authorities;
-      node.fields.serial = {static_cast<std::uint8_t>(i + 1)};
-      node.fields.subject = x509::encode_name({{"C", "US"}, {"CN", fmt::format("level {}", i)}});
-      node.fields.not_before = kNowSeconds - 3600;
-      node.fields.not_after = kNowSeconds + 3600;
-      node.fields.basic_constraints = x509::Certificate::BasicConstraints{true, !leaf, std::nullopt};
-      if (i > 0 && !leaf) node.fields.basic_constraints->path_length = authorities - 1 - i;
-      node.fields.key_usage = x509::Certificate::KeyUsages{!leaf, leaf ? std::uint16_t{x509::kDigitalSignature} : std::uint16_t{x509::kKeyCertSign}};
-      nodes.push_back(std::move(node));
-    }
-    link();
-  }
-
-  // link fills in what depends on neighbours; call again after changing keys or subjects.
-  void link() {
-    for (std::size_t i = 0; i < nodes.size(); ++i) {
-      nodes[i].fields.issuer = nodes[i == 0 ? 0 : i - 1].fields.subject;
-      nodes[i].fields.public_key = nodes[i].key.public_key().spki_der();
-    }
-  }
-
-  void issue() {
-    for (std::size_t i = 0; i < nodes.size(); ++i) nodes[i].certificate = x509::issue_certificate(nodes[i].fields, nodes[i == 0 ? 0 : i - 1].key, rng);
-  }
-
-  Bytes document() {
-    issue();
-    return signed_document();
-  }
-
-  Bytes signed_document() {
-    std::vector<Bytes> bundle;
-    for (std::size_t i = 0; i + 1 < nodes.size(); ++i) bundle.push_back(nodes[i].certificate);
-    return document_with(bundle);
-  }
-
-  Bytes document_with(const std::vector<Bytes>& bundle) {
-    statement.timestamp = kNow;
-    statement.module_id = "i-0123456789abcdef0-enc0123456789abcdef";
-    return cose::sign1(encode_document(statement, nodes.back().certificate, bundle), nodes.back().key, rng);
-  }
-
-  // anchors trusts this lab's root without asking what it is, as a pinned fingerprint does.
-  TrustAnchors anchors() const {
-    TrustAnchors out;
-    EXPECT_THAT(out.add_pem("lab", x509::certificate_pem(nodes[0].certificate)), IsOk());
-    return out;
-  }
-
-  Result<VerifiedDocument> verify_now(const Policy& policy = Policy::at_time(kNow)) {
-    const Bytes input = document();
-    return verify(input, anchors(), policy);
-  }
-
-  crypto::SystemRng rng;
-  std::vector<Node> nodes;
-  Statement statement{{}, {}, {{0, Bytes(48, 1)}, {1, Bytes(48, 2)}, {2, Bytes(48, 3)}, {4, Bytes(48, 4)}}, {}, {}, {}};
-};
 
 testing::AssertionResult refused(Lab& lab, std::string_view text, ErrorCode code = ErrorCode::kUntrusted) {
   const auto verified = lab.verify_now();
