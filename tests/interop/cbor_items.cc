@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads one CBOR item in hexadecimal a line and says `accept` and its content in the notation of cbor_cbor2.py, or
-// `reject`.
+// Reads one CBOR item in hexadecimal a line and says `accept` and its content in the notation of cbor_differential.py, or
+// `reject`. --any-heads takes heads that are not in their shortest form.
 #include <iostream>
 
 #include "base/encoding.h"
@@ -51,21 +51,23 @@ Result<std::string> describe(cbor::Reader& reader) {
   return "x" + encode_hex(reader.consumed_since(begin));
 }
 
-Result<std::string> run(std::string_view line) {
+Result<std::string> run(std::string_view line, const cbor::Limits& limits) {
   const Bytes input = TRY(decode_hex(line));
-  cbor::Reader checked(input);
+  cbor::Reader checked(input, limits);
   TRY(checked.skip());
   TRY(checked.finish());
-  cbor::Reader reader(input);
+  cbor::Reader reader(input, limits);
   return describe(reader);
 }
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  cbor::Limits limits;
+  if (argc > 1 && std::string_view(argv[1]) == "--any-heads") limits.heads = cbor::HeadForm::kAny;
   std::string line;
   while (std::getline(std::cin, line)) {
-    const auto result = run(line);
+    const auto result = run(line, limits);
     std::cout << (result.ok() ? "accept " + *result : "reject " + result.error().message()) << '\n';
   }
 }
