@@ -1,15 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""`openssl verify -attime` judges the chains that `casemate attest verify` judges.
+"""`openssl verify -attime` judges the certificate chains that our verifier judges.
 
-For each genuine document, at times before, in and after every certificate's validity, and with certificates of the chain
-left out or exchanged for those of another document, both must agree. Usage: chain_openssl.py CASEMATE VECTORS
+For each genuine document, at times before, in and after the validity of two of its certificates in turn, and with
+certificates of the chain left out or exchanged for those of another document, both must agree. Usage: chain_openssl.py CHAIN-LINES VECTORS
 """
 import base64
+import concurrent.futures
 import datetime
 import json
+import os
 import pathlib
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,34 +28,38 @@ def pem(der):
     return "-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der).decode() + "-----END CERTIFICATE-----\n"
 
 
-def openssl_says(folder, leaf, bundle, at):
-    (folder / "root.pem").write_text(pem(bundle[0]))
-    (folder / "chain.pem").write_text("".join(pem(c) for c in bundle[1:]))
-    (folder / "leaf.pem").write_text(pem(leaf))
-    command = ["openssl", "verify", "-attime", str(at), "-CAfile", folder / "root.pem", "-no-CApath", "-no-CAstore"]
+def openssl_says(folder, index, leaf, bundle, at):
+    names = [folder / f"{index}.{part}" for part in ("root", "chain", "leaf")]
+    names[0].write_text(pem(bundle[0]))
+    names[1].write_text("".join(pem(c) for c in bundle[1:]))
+    names[2].write_text(pem(leaf))
+    command = ["openssl", "verify", "-attime", str(at), "-CAfile", names[0], "-no-CApath", "-no-CAstore"]
     if bundle[1:]:
-        command += ["-untrusted", folder / "chain.pem"]
-    return subprocess.run(command + [folder / "leaf.pem"], capture_output=True).returncode == 0
-
-
-def casemate_says(program, folder, root, document, at):
-    (folder / "trusted.pem").write_text(pem(root))
-    (folder / "document").write_bytes(document)
-    out = subprocess.run([program, "attest", "verify", "--json", "--allow-debug", "--at", str(at), "--trust", folder / "trusted.pem", folder / "document"],
-                         capture_output=True, text=True)
-    report = json.loads(out.stdout)
-    chain = [c for c in report["checks"] if c["check"].startswith(("certificate", "cabundle"))]
-    return bool(chain) and all(c["verdict"] == "pass" for c in chain)
+        command += ["-untrusted", names[1]]
+    return subprocess.run(command + [names[2]], capture_output=True).returncode == 0
 
 
 def dates(der):
-    out = subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-dates"], input=der, capture_output=True, check=True).stdout.decode()
-    found = []
-    for line in out.splitlines():
-        text = line.split("=", 1)[1]
-        moment = datetime.datetime.strptime(text, "%b %d %H:%M:%S %Y %Z").replace(tzinfo=datetime.timezone.utc)
-        found.append(int(moment.timestamp()))
-    return found
+    """The validity of a certificate: its only two UTCTimes."""
+    found = re.findall(rb"\x17\x0d(\d{12})Z", der)
+    assert len(found) == 2
+    return [int(datetime.datetime.strptime("20" + text.decode(), "%Y%m%d%H%M%S").replace(tzinfo=datetime.timezone.utc).timestamp()) for text in found]
+
+
+def cases_of(number, payload, stamp, other):
+    bundle, leaf = payload["cabundle"], payload["certificate"]
+    times = {stamp, stamp - 86400 * 30, stamp + 86400 * 30}
+    chain = [leaf] + bundle
+    for der in (chain[number % len(chain)], chain[(number + 2) % len(chain)]):
+        begin, end = dates(der)
+        # Not `end` itself: RFC 5280 includes it, OpenSSL does not.
+        times |= {begin - 1, begin, end - 1, end + 1}
+    cases = [(leaf, bundle, at) for at in sorted(times)]
+    cases += [(leaf, bundle[:i] + bundle[i + 1:], stamp) for i in range(1, len(bundle))]
+    if other is not payload:
+        cases += [(leaf, bundle[:i] + [other["cabundle"][i]] + bundle[i + 1:], stamp) for i in range(1, len(bundle))]
+        cases += [(other["certificate"], bundle, stamp)]
+    return cases
 
 
 def main():
@@ -65,33 +72,27 @@ def main():
     for entry in json.loads((vectors / "manifest.json").read_text()):
         if "MOCKROOT" in entry["file"]:
             continue
-        raw = (vectors / entry["file"]).read_bytes()
-        cose = cbor2.loads(raw)
+        cose = cbor2.loads((vectors / entry["file"]).read_bytes())
         documents.append((entry["file"], cose, cbor2.loads(cose[2]), entry["timestamp_ms"] // 1000))
+    questions, lines = [], []
+    for number, (file, cose, payload, stamp) in enumerate(documents):
+        for leaf, bundle, at in cases_of(number, payload, stamp, rng.choice(documents)[2]):
+            questions.append((file, leaf, bundle, at))
+            # A payload that no one signed: the chain is judged before the signature.
+            document = cbor2.dumps([cose[0], {}, cbor2.dumps(dict(payload, certificate=leaf, cabundle=bundle)), bytes(95) + b"\1"])
+            lines.append(f"{at} {bundle[0].hex()} {document.hex()}\n")
+    with tempfile.TemporaryDirectory() as name, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        ours = pool.submit(subprocess.run, [program], input="".join(lines), capture_output=True, text=True, check=True)
+        theirs = list(pool.map(lambda q: openssl_says(pathlib.Path(name), q[0], *q[1][1:]), enumerate(questions)))
+        answers = ours.result().stdout.splitlines()
+    assert len(answers) == len(questions)
     compared = {True: 0, False: 0}
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        for file, cose, payload, stamp in documents:
-            other = rng.choice(documents)[2]
-            bundle, leaf = payload["cabundle"], payload["certificate"]
-            times = {stamp, stamp - 86400 * 30, stamp + 86400 * 30}
-            for der in [leaf] + bundle[1:]:
-                begin, end = dates(der)
-                # Not `end` itself: RFC 5280 includes it, OpenSSL does not.
-            times |= {begin - 1, begin, end - 1, end + 1}
-            cases = [(leaf, bundle, at) for at in sorted(times)]
-            cases += [(leaf, bundle[:i] + bundle[i + 1:], stamp) for i in range(1, len(bundle))]
-            if other is not payload:
-                cases += [(leaf, bundle[:i] + [other["cabundle"][i]] + bundle[i + 1:], stamp) for i in range(1, len(bundle))]
-                cases += [(other["certificate"], bundle, stamp)]
-            for case_leaf, case_bundle, at in cases:
-                spoilt = dict(payload, certificate=case_leaf, cabundle=case_bundle)
-                document = cbor2.dumps([cose[0], {}, cbor2.dumps(spoilt), cose[3]])
-                theirs = openssl_says(folder, case_leaf, case_bundle, at)
-                ours = casemate_says(program, folder, case_bundle[0], document, at)
-                if ours != theirs:
-                    sys.exit(f"{file} at {at}: casemate {ours}, openssl {theirs}")
-                compared[ours] += 1
+    for (file, _, _, at), answer, their in zip(questions, answers, theirs):
+        if answer != ("yes" if their else "no"):
+            sys.exit(f"{file} at {at}: casemate {answer}, openssl {'yes' if their else 'no'}")
+        compared[their] += 1
+    if min(compared.values()) < len(documents):
+        sys.exit(f"too little was compared: {compared}")
     print(f"{compared[True]} chains accepted and {compared[False]} refused by both")
 
 
