@@ -178,8 +178,8 @@ Result<std::variant<Started, StartFailure>> start_enclave(const os::Path& progra
 Result<std::variant<Started, StartFailure>> follow_start(Connection ours, const RunRequest& request,
                                                          const std::function<void(std::string_view)>& say) {
   TRY(ours.send(json::Object{{"run", to_json(request)}}));
-  // The enclave process bounds the boot itself.
-  const auto deadline = Steady::now() + kStartPatience + boot_patience(request);
+  // The enclave process bounds the boot, and the wait for the application, itself.
+  const auto deadline = Steady::now() + kStartPatience + 2 * boot_patience(request);
   for (;;) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Steady::now());
     const json::Value message = TRY(ours.receive(std::max(left, std::chrono::milliseconds(0))));

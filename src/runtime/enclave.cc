@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <limits>
 
 namespace casemate::runtime {
@@ -10,6 +11,7 @@ namespace {
 
 constexpr std::size_t kMaxNameBytes = 128;
 constexpr std::size_t kMaxCpus = 1024;
+constexpr std::size_t kMaxPublished = 64;
 constexpr std::uint64_t kMaxBootTimeout = 24 * 3600;
 
 Result<std::string> string_member(std::string_view name, const json::Value& value) {
@@ -56,6 +58,21 @@ Result<Faults> fault_list(std::string_view name, const json::Value& value) {
   return faults;
 }
 
+Result<std::vector<PublishedPort>> published_list(std::string_view name, const json::Value& value) {
+  const json::Array* list = value.if_array();
+  if (list == nullptr) return malformed("{}: {}, want an array", name, value.type_name());
+  if (list->size() > kMaxPublished) return malformed("{}: {} ports, want at most {}", name, list->size(), kMaxPublished);
+  std::vector<PublishedPort> ports;
+  for (const json::Value& item : *list) ports.push_back(TRY(parse_published(TRY(string_member(name, item)))));
+  return ports;
+}
+
+json::Array to_array(const std::vector<PublishedPort>& ports) {
+  json::Array array;
+  for (const PublishedPort& port : ports) array.emplace_back(fmt::format("{}:{}", port.host_port, port.vsock_port));
+  return array;
+}
+
 json::Array to_array(const Faults& faults) {
   json::Array array;
   for (const std::string_view name : faults.names()) array.emplace_back(name);
@@ -84,6 +101,12 @@ Result<void> read_run_member(RunRequest& request, const std::string& name, const
     request.attach_console = TRY(bool_member(name, value));
   } else if (name == "faults") {
     request.faults = TRY(fault_list(name, value));
+  } else if (name == "wait_ready") {
+    request.wait_ready = static_cast<std::uint32_t>(TRY(number_member(name, value, kMax32 - 1)));
+  } else if (name == "published") {
+    request.published = TRY(published_list(name, value));
+  } else if (name == "restart") {
+    request.restart = TRY(parse_restart(TRY(string_member(name, value)), request.restart_limit));
   } else if (name == "boot_timeout_s") {
     request.boot_timeout_s = static_cast<std::uint32_t>(TRY(number_member(name, value, kMaxBootTimeout)));
   } else {
@@ -120,6 +143,12 @@ json::Value to_json(const RunRequest& request) {
   object.set("attach_console", request.attach_console);
   if (!request.faults.empty()) object.set("faults", to_array(request.faults));
   if (request.boot_timeout_s != 0) object.set("boot_timeout_s", request.boot_timeout_s);
+  if (request.wait_ready) object.set("wait_ready", *request.wait_ready);
+  if (!request.published.empty()) object.set("published", to_array(request.published));
+  if (request.restart != Restart::kNo) {
+    const std::string limit = request.restart_limit != 0 ? fmt::format(":{}", request.restart_limit) : "";
+    object.set("restart", std::string(to_string(request.restart)) + limit);
+  }
   return object;
 }
 
@@ -129,6 +158,31 @@ std::chrono::milliseconds boot_timeout(std::uint64_t image_bytes, std::uint64_t 
   static constexpr std::uint64_t kParts = std::uint64_t{1} << 20;
   const auto parts = [](std::uint64_t size, std::uint64_t part) { return std::min(1 + (size == 0 ? 0 : size - 1) / part, kParts); };
   return std::chrono::seconds(90) * static_cast<std::int64_t>(parts(image_bytes, kImagePart) + parts(memory_mib, kMemoryPart));
+}
+
+std::string_view to_string(Restart restart) {
+  switch (restart) {
+    case Restart::kNo: return "no";
+    case Restart::kOnFailure: return "on-failure";
+    case Restart::kAlways: return "always";
+  }
+  return "no";
+}
+
+Result<Restart> parse_restart(std::string_view text, std::uint32_t& limit) {
+  const auto colon = text.find(':');
+  const std::string_view name = text.substr(0, colon);
+  limit = 0;
+  bool good = colon == std::string_view::npos;
+  if (!good) {
+    const std::string_view digits = text.substr(colon + 1);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), limit);
+    good = error == std::errc() && end == digits.data() + digits.size() && limit != 0;
+  }
+  if (good && name == "no" && colon == std::string_view::npos) return Restart::kNo;
+  if (good && name == "on-failure") return Restart::kOnFailure;
+  if (good && name == "always") return Restart::kAlways;
+  return malformed("restart: `{}`, want no, on-failure[:MAX] or always[:MAX]", text.substr(0, 64));
 }
 
 std::string_view to_string(State state) {
@@ -141,13 +195,15 @@ std::string_view to_string(State state) {
 }
 
 json::Object run_json(const EnclaveInfo& info) {
-  return {{"EnclaveName", info.name},
-          {"EnclaveID", info.id},
-          {"ProcessID", std::int64_t{info.pid}},
-          {"EnclaveCID", info.cid},
-          {"NumberOfCPUs", std::uint64_t{info.cpu_ids.size()}},
-          {"CPUIDs", to_array(info.cpu_ids)},
-          {"MemoryMiB", info.memory_mib}};
+  json::Object object{{"EnclaveName", info.name},
+                      {"EnclaveID", info.id},
+                      {"ProcessID", std::int64_t{info.pid}},
+                      {"EnclaveCID", info.cid},
+                      {"NumberOfCPUs", std::uint64_t{info.cpu_ids.size()}},
+                      {"CPUIDs", to_array(info.cpu_ids)},
+                      {"MemoryMiB", info.memory_mib}};
+  if (!info.published.empty()) object.set("PublishedPorts", to_array(info.published));
+  return object;
 }
 
 json::Object describe_json(const EnclaveInfo& info) {
@@ -183,6 +239,8 @@ Result<EnclaveInfo> parse_description(const json::Value& value) {
       info.state = state == "RUNNING" ? State::kRunning : state == "TERMINATING" ? State::kTerminating : State::kEmpty;
     } else if (name == "Flags") {
       info.debug_mode = TRY(string_member(name, member)) == "DEBUG_MODE";
+    } else if (name == "PublishedPorts") {
+      info.published = TRY(published_list(name, member));
     } else if (name == "Faults") {
       info.faults = TRY(fault_list(name, member));
     } else if (name == "Measurements") {

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "json/value.h"
 #include "runtime/fault.h"
+#include "runtime/publish.h"
 
 namespace casemate::runtime {
 
@@ -21,6 +22,12 @@ inline constexpr std::uint32_t kFirstFreeCid = 4;
 // The hypervisor hands out CIDs from this one upward.
 inline constexpr std::uint32_t kFirstAutomaticCid = 16;
 inline constexpr std::uint32_t kParentCid = 3;
+
+// Restart says when an application that ended is started again, in the same enclave record.
+enum class Restart { kNo, kOnFailure, kAlways };
+std::string_view to_string(Restart restart);  // "no", "on-failure", "always"
+// parse_restart reads `no`, `on-failure[:MAX]` or `always[:MAX]`; `limit` is MAX, 0 for none. Errors: kMalformed.
+Result<Restart> parse_restart(std::string_view text, std::uint32_t& limit);
 
 // RunRequest is the content of run-enclave's flags, and of its --config file.
 struct RunRequest {
@@ -35,6 +42,11 @@ struct RunRequest {
   // Beyond AWS.
   Faults faults;
   std::uint32_t boot_timeout_s = 0;  // 0: boot_timeout()
+  // run-enclave returns only when the application listens on this vsock port; 0: on any.
+  std::optional<std::uint32_t> wait_ready;
+  std::vector<PublishedPort> published;
+  Restart restart = Restart::kNo;
+  std::uint32_t restart_limit = 0;
 };
 
 // boot_timeout is how long nitro-cli gives an enclave until its heartbeat: 90 s for each begun 6 GiB of image and again
@@ -59,6 +71,7 @@ struct EnclaveInfo {
   State state = State::kRunning;
   bool debug_mode = false;
   Faults faults;              // those asked for; shown only where there are any
+  std::vector<PublishedPort> published;  // likewise
   json::Object measurements;  // HashAlgorithm, PCR0, ... of the image, whatever the mode
   json::Object metadata;      // ImageName, ImageVersion, Metadata; empty unless asked for
 };

@@ -61,7 +61,7 @@ TEST(RunRequest, NamesWhatIsWrong) {
 
 EnclaveInfo sample() {
   EnclaveInfo info{.name = "app", .id = "i-1-enc19a65df9f4c82b", .pid = 42, .cid = 16, .cpu_ids = {1, 3}, .memory_mib = 2148,
-                   .state = State::kRunning, .debug_mode = true, .faults = {}, .measurements = {{"PCR0", "00"}}, .metadata = {}};
+                   .state = State::kRunning, .debug_mode = true, .faults = {}, .published = {}, .measurements = {{"PCR0", "00"}}, .metadata = {}};
   return info;
 }
 

@@ -2,12 +2,15 @@
 #include "runtime/launch.h"
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 
 #include "base/encoding.h"
+#include "runtime/ended.h"
 #include "runtime/wire.h"
 
 namespace casemate::runtime {
@@ -22,8 +25,8 @@ constexpr std::size_t kTrustAnchorsBytes = 256 * 1024;
 constexpr mode_t kSocketMode = 0766;  // nitro-cli's: everyone may ask, the enclave process decides by their uid
 constexpr std::string_view kNoInstance = "i-0000000000000000";
 
-constexpr std::array<std::string_view, 9> kStepNames = {"request", "open-image", "read-image", "memory", "signature",
-                                                        "cpus",    "reserve",    "boot",       "publish"};
+constexpr std::array<std::string_view, 12> kStepNames = {"request", "open-image", "read-image", "memory", "signature",
+                                                        "cpus",    "reserve",    "cpu-pool",   "cpu-count", "pool-memory", "boot", "publish"};
 
 crypto::Sha384 extend_zero(std::string_view text) { return eif::extend(crypto::Sha384{}, as_bytes(text)); }
 
@@ -193,6 +196,92 @@ NsmIdentity nsm_identity(const eif::Measurements& measured, const os::Platform& 
   return identity;
 }
 
+Activity::Activity() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+void Activity::note_listening(std::uint32_t port) {
+  const std::lock_guard lock(mutex_);
+  constexpr std::size_t kMaxPorts = 1024;
+  if (listening_.size() < kMaxPorts) listening_.insert(port);
+  const std::uint64_t one = 1;
+  (void)!::write(event_.get(), &one, sizeof one);
+}
+
+std::vector<std::uint32_t> Activity::listening() const {
+  const std::lock_guard lock(mutex_);
+  return {listening_.begin(), listening_.end()};
+}
+
+namespace {
+
+std::chrono::milliseconds boot_patience(const RunRequest& request, std::uint64_t image_bytes) {
+  return request.boot_timeout_s != 0 ? std::chrono::seconds(request.boot_timeout_s) : boot_timeout(image_bytes, request.memory_mib);
+}
+
+// What was said on the console of a guest that never came up.
+void keep_console(const RunRequest& request, Host& host, const Entry& entry, int console) {
+  ConsoleRing ring;
+  Bytes buffer(64 * 1024);
+  for (ssize_t count = 0; (count = ::read(console, buffer.data(), buffer.size())) > 0;)
+    ring.write(ByteView(buffer).first(static_cast<std::size_t>(count)));
+  if (ring.end() == 0) return;
+  (void)keep_ended(host.registry.paths(), {entry.id, entry.name, request.debug_mode, {true, SIGKILL}, host.clock.now()}, ring);
+}
+
+struct StartedGuest {
+  std::shared_ptr<Activity> activity;
+  std::unique_ptr<Guest> guest;
+  UniqueFd console;
+};
+
+Result<StartedGuest> start_guest(const RunRequest& request, Host& host, Entry& entry, const os::Platform& platform, SlotId slot,
+                                 OpenImage opened) {
+  const os::Paths& paths = host.registry.paths();
+  StartedGuest out{std::make_shared<Activity>(), nullptr, {}};
+  ConsolePipe console = TRY(open_console(request.debug_mode));
+  GuestSpec spec;
+  spec.cid = entry.cid;
+  spec.cpu_count = static_cast<std::uint32_t>(entry.cpu_ids.size());
+  spec.memory_mib = request.memory_mib;
+  spec.console = std::move(console.guests);
+  spec.fabric = paths.fabric().native();
+  spec.trust_anchors_pem = trust_anchors(paths);
+  spec.nsm = [activity = out.activity, handle = TRY(host.make_nsm(nsm_identity(opened.image.measurements, platform, slot, request)).in("NSM"))](
+                 ByteView message) {
+    activity->note_nsm_request();
+    return handle(message);
+  };
+  spec.on_listen = [activity = out.activity](std::uint32_t port) { activity->note_listening(port); };
+  if (request.faults.has(Fault::kSlowNsm)) spec.nsm_delay = kSlowNsmDelay;
+  spec.hang_at_boot = request.faults.has(Fault::kBootHang);
+  spec.boot_timeout = boot_patience(request, opened.size);
+  Result<std::unique_ptr<Guest>> guest = host.backend.start(guest_image(std::move(opened)), std::move(spec));
+  if (!guest) {
+    if (console.ours) keep_console(request, host, entry, console.ours.get());
+    return std::move(guest).error();
+  }
+  out.guest = guest.take();
+  out.console = std::move(console.ours);
+  // A guest that has already ended has nothing left to be cleaned up.
+  if (const Result<os::ProcessId> first = os::identify(out.guest->pid()); first.ok()) {
+    entry.guest = *first;
+    TRY(host.registry.set_guest(entry, *first));
+  }
+  return out;
+}
+
+StartStep shortage_step(Registry::Shortage shortage) {
+  switch (shortage) {
+    case Registry::Shortage::kNone: return StartStep::kReserve;
+    case Registry::Shortage::kCpuInUse:
+    case Registry::Shortage::kCpuNotInPool: return StartStep::kCpuPool;
+    case Registry::Shortage::kTooFewCpus: return StartStep::kCpuCount;
+    case Registry::Shortage::kMemory: return StartStep::kPoolMemory;
+  }
+  return StartStep::kReserve;
+}
+
+}  // namespace
+
 Result<Launched> launch(const RunRequest& request, Host& host, const std::function<void(std::string_view)>& say, StartStep& step) {
   step = StartStep::kCpus;
   TRY(check_cpus(request));
@@ -205,48 +294,55 @@ Result<Launched> launch(const RunRequest& request, Host& host, const std::functi
   const os::Platform platform = TRY(platform_or_default(paths));
   const SlotId slot = SlotId::make(host.clock.now(), host.rng);
   const std::string name = request.enclave_name.empty() ? default_name(request.eif_path) : request.enclave_name;
-  Reservation reservation(host.registry, TRY(host.registry.reserve({.name = name,
-                                                                    .cid = request.enclave_cid,
-                                                                    .cpu_count = request.cpu_count,
-                                                                    .cpu_ids = request.cpu_ids,
-                                                                    .instance_id = platform.instance_id,
-                                                                    .slot = slot,
-                                                                    .supervisor = TRY(os::identify(::getpid()))})));
+  Registry::Shortage shortage{};
+  Result<Entry> reserved = host.registry.reserve({.name = name,
+                                                  .cid = request.enclave_cid,
+                                                  .cpu_count = request.cpu_count,
+                                                  .cpu_ids = request.cpu_ids,
+                                                  .memory_mib = request.memory_mib,
+                                                  .instance_id = platform.instance_id,
+                                                  .slot = slot,
+                                                  .supervisor = TRY(os::identify(::getpid()))},
+                                                 shortage);
+  step = shortage_step(shortage);
+  Reservation reservation(host.registry, TRY(std::move(reserved)));
   Entry& entry = reservation.entry();
 
+  step = StartStep::kPublish;
+  TRY(os::make_private_directories(paths.fabric()));
+  std::unique_ptr<Publisher> publisher;
+  if (!request.published.empty()) publisher = TRY(Publisher::start(paths.fabric().native(), entry.cid, request.published));
+
+  const std::chrono::milliseconds patience = boot_patience(request, opened.size);
   say("Start allocating memory...\n");
   step = StartStep::kBoot;
   TRY(check_architecture(opened.image.header));
-  TRY(os::make_private_directories(paths.fabric()));
-  ConsolePipe console = TRY(open_console(request.debug_mode));
-  GuestSpec spec;
-  spec.cid = entry.cid;
-  spec.cpu_count = static_cast<std::uint32_t>(entry.cpu_ids.size());
-  spec.memory_mib = request.memory_mib;
-  spec.console = std::move(console.guests);
-  spec.fabric = paths.fabric().native();
-  spec.trust_anchors_pem = trust_anchors(paths);
-  spec.nsm = TRY(host.make_nsm(nsm_identity(opened.image.measurements, platform, slot, request)).in("NSM"));
-  if (request.faults.has(Fault::kSlowNsm)) spec.nsm_delay = kSlowNsmDelay;
-  spec.hang_at_boot = request.faults.has(Fault::kBootHang);
-  spec.boot_timeout = request.boot_timeout_s != 0 ? std::chrono::seconds(request.boot_timeout_s) : boot_timeout(opened.size, request.memory_mib);
-  std::unique_ptr<Guest> guest = TRY(host.backend.start(guest_image(std::move(opened)), std::move(spec)));
-  // A guest that has already ended has nothing left to be cleaned up.
-  if (const Result<os::ProcessId> first = os::identify(guest->pid()); first.ok()) {
-    entry.guest = *first;
-    TRY(host.registry.set_guest(entry, *first));
-  }
+  StartedGuest guest = TRY(start_guest(request, host, entry, platform, slot, std::move(opened)));
 
   step = StartStep::kPublish;
   UniqueFd listener = TRY(listen_unix(entry.socket, kSocketMode));
   EnclaveInfo info{.name = entry.name, .id = entry.id, .pid = ::getpid(), .cid = entry.cid, .cpu_ids = entry.cpu_ids,
                    .memory_mib = request.memory_mib, .state = State::kRunning, .debug_mode = request.debug_mode, .faults = request.faults,
-                   .measurements = std::move(measurements), .metadata = {}};
+                   .published = publisher ? publisher->ports() : std::vector<PublishedPort>(), .measurements = std::move(measurements),
+                   .metadata = {}};
   std::string cpus;
   for (const std::uint32_t cpu : info.cpu_ids) cpus += (cpus.empty() ? "" : ", ") + std::to_string(cpu);
   say(fmt::format("Started enclave with enclave-cid: {}, memory: {} MiB, cpu-ids: [{}]\n", info.cid, info.memory_mib, cpus));
-  return Launched{reservation.keep(), std::move(info), std::move(metadata), std::move(guest), std::move(console.ours),
-                  std::move(listener)};
+  return Launched{reservation.keep(), std::move(info), std::move(metadata), slot, patience, std::move(guest.activity), std::move(publisher),
+                  std::move(guest.guest), std::move(guest.console), std::move(listener)};
+}
+
+Result<void> relaunch(Launched& launched, const RunRequest& request, Host& host) {
+  StartStep step = StartStep::kOpenImage;
+  OpenImage opened = TRY(open_image(request, host, step));
+  if (!(measurements_json(opened.image.measurements) == launched.info.measurements))
+    return untrusted("{}: another image than the one that was started", request.eif_path);
+  const os::Platform platform = TRY(platform_or_default(host.registry.paths()));
+  StartedGuest guest = TRY(start_guest(request, host, launched.entry, platform, launched.slot, std::move(opened)));
+  launched.activity = std::move(guest.activity);
+  launched.guest = std::move(guest.guest);
+  launched.console = std::move(guest.console);
+  return {};
 }
 
 }  // namespace casemate::runtime

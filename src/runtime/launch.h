@@ -3,9 +3,12 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "base/clock.h"
@@ -20,7 +23,7 @@
 namespace casemate::runtime {
 
 // StartStep: where a start failed; nitro-cli has a number for each.
-enum class StartStep { kRequest, kOpenImage, kReadImage, kMemory, kSignature, kCpus, kReserve, kBoot, kPublish };
+enum class StartStep { kRequest, kOpenImage, kReadImage, kMemory, kSignature, kCpus, kReserve, kCpuPool, kCpuCount, kPoolMemory, kBoot, kPublish };
 std::string_view to_string(StartStep step);
 std::optional<StartStep> find_start_step(std::string_view text);
 
@@ -51,11 +54,36 @@ struct Host {
 // Nitro hypervisor does.
 NsmIdentity nsm_identity(const eif::Measurements& measured, const os::Platform& platform, SlotId slot, const RunRequest& request);
 
+// Activity is what is known of a guest beside its end. Its members may be used from any thread.
+class Activity {
+ public:
+  Activity();
+  void note_listening(std::uint32_t port);
+  void note_nsm_request() { ++nsm_requests_; }
+  std::vector<std::uint32_t> listening() const;  // ascending; ports stay in it when the application closes them
+  std::uint64_t nsm_requests() const { return nsm_requests_; }
+  // event is readable from the first port on.
+  int event() const { return event_.get(); }
+  std::chrono::steady_clock::time_point since() const { return since_; }
+
+ private:
+  mutable std::mutex mutex_;
+  std::set<std::uint32_t> listening_;
+  std::atomic<std::uint64_t> nsm_requests_ = 0;
+  UniqueFd event_;
+  std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
+};
+
 // A started enclave.
 struct Launched {
   Entry entry;
   EnclaveInfo info;
   json::Object metadata;  // for describe-enclaves --metadata
+  SlotId slot;
+  std::chrono::milliseconds ready_patience{};  // the boot's, for --wait-ready
+  // Shared with the backend's threads, through the guest's callbacks.
+  std::shared_ptr<Activity> activity;
+  std::unique_ptr<Publisher> publisher;
   std::unique_ptr<Guest> guest;
   UniqueFd console;   // read end, non-blocking; invalid in production mode
   UniqueFd listener;  // the control socket
@@ -64,5 +92,9 @@ struct Launched {
 // launch runs the steps in order and leaves `step` at the one that failed; `say` takes the lines that run-enclave prints on
 // standard error. On failure nothing is left behind. Errors: as the step's.
 Result<Launched> launch(const RunRequest& request, Host& host, const std::function<void(std::string_view)>& say, StartStep& step);
+
+// relaunch puts a new guest of the same image, with a new NSM and console, in place of one that has ended. Errors: as
+// launch; kUntrusted where the image is no longer the one that was launched.
+Result<void> relaunch(Launched& launched, const RunRequest& request, Host& host);
 
 }  // namespace casemate::runtime

@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "runtime/allocator.h"
 #include "runtime/wire.h"
 
 namespace casemate::runtime {
@@ -42,6 +43,7 @@ json::Value encode_entry(const Entry& entry) {
                       {"name", entry.name},
                       {"cid", entry.cid},
                       {"cpu_ids", std::move(cpus)},
+                      {"memory_mib", entry.memory_mib},
                       {"socket", entry.socket.native()},
                       {"supervisor", encode_process(entry.supervisor)},
                       {"guest", encode_process(entry.guest)}};
@@ -55,8 +57,10 @@ Result<Entry> decode_entry(std::string_view text) {
   const std::int64_t* cid = value.int_at("cid");
   if (id == nullptr || name == nullptr || socket == nullptr || cid == nullptr)
     return malformed("want id, name, socket and cid");
-  Entry entry{.id = *id, .name = *name, .cid = static_cast<std::uint32_t>(*cid), .cpu_ids = {}, .socket = *socket,
+  Entry entry{.id = *id, .name = *name, .cid = static_cast<std::uint32_t>(*cid), .cpu_ids = {}, .memory_mib = 0, .socket = *socket,
               .supervisor = TRY(decode_process(value, "supervisor")), .guest = TRY(decode_process(value, "guest"))};
+  if (const std::int64_t* memory = value.int_at("memory_mib"); memory != nullptr && *memory > 0)
+    entry.memory_mib = static_cast<std::uint64_t>(*memory);
   if (const json::Value* cpus = value.find("cpu_ids"); cpus != nullptr && cpus->if_array() != nullptr) {
     for (const json::Value& cpu : cpus->array()) {
       if (const std::int64_t* number = cpu.if_int64()) entry.cpu_ids.push_back(static_cast<std::uint32_t>(*number));
@@ -189,23 +193,52 @@ Result<std::uint32_t> Registry::next_cid(const std::vector<Entry>& live) const {
   return static_cast<std::uint32_t>(cid);
 }
 
-Result<Entry> Registry::reserve(const Wanted& wanted) {
+Result<std::vector<std::uint32_t>> Registry::allocate(const Wanted& wanted, const std::vector<Entry>& live, Shortage& shortage) const {
+  const auto refuse = [&shortage](Shortage what, Error error) {
+    shortage = what;
+    return error;
+  };
+  const std::optional<Allocator> allocator = TRY(load_allocator(paths_));
+  std::vector<std::uint32_t> used;
+  std::uint64_t used_mib = 0;
+  for (const Entry& other : live) {
+    used.insert(used.end(), other.cpu_ids.begin(), other.cpu_ids.end());
+    used_mib += other.memory_mib;
+  }
+  const std::uint32_t machine = std::max(std::thread::hardware_concurrency(), 1U);
+  if (allocator) {
+    const std::uint64_t left = allocator->memory_mib - std::min(allocator->memory_mib, used_mib);
+    if (wanted.memory_mib > left)
+      return refuse(Shortage::kMemory, over_limit("memory: {} MiB, the allocator file has {} MiB left of {}", wanted.memory_mib, left, allocator->memory_mib));
+  }
+  const std::vector<std::uint32_t> pool = allocator ? allocator->pool(machine) : std::vector<std::uint32_t>();
+  const auto taken = [&used](std::uint32_t cpu) { return std::find(used.begin(), used.end(), cpu) != used.end(); };
+  for (const std::uint32_t cpu : wanted.cpu_ids) {
+    if (taken(cpu)) return refuse(Shortage::kCpuInUse, over_limit("CPU {}: in use by another enclave", cpu));
+    if (allocator && std::find(pool.begin(), pool.end(), cpu) == pool.end())
+      return refuse(Shortage::kCpuNotInPool, over_limit("CPU {}: not in the allocator file's pool", cpu));
+  }
+  if (wanted.cpu_count == 0) return wanted.cpu_ids;
+  if (!allocator) return pick_cpus(wanted.cpu_count, machine, used);
+  std::vector<std::uint32_t> picked;
+  for (const std::uint32_t cpu : pool) {
+    if (picked.size() < wanted.cpu_count && !taken(cpu)) picked.push_back(cpu);
+  }
+  if (picked.size() < wanted.cpu_count)
+    return refuse(Shortage::kTooFewCpus, over_limit("cpu-count: {}, the allocator file has {} CPUs left of {}", wanted.cpu_count, picked.size(), pool.size()));
+  return picked;
+}
+
+Result<Entry> Registry::reserve(const Wanted& wanted, Shortage& shortage) {
+  shortage = Shortage::kNone;
   const os::FileLock held = TRY(lock());
   TRY(purge_locked());
   const std::vector<Entry> live = TRY(entries());
 
   Entry entry{.id = enclave_id(wanted.instance_id, wanted.slot), .name = unique_name(live, wanted.name), .cid = 0,
-              .cpu_ids = wanted.cpu_ids, .socket = {}, .supervisor = wanted.supervisor, .guest = {}};
+              .cpu_ids = {}, .memory_mib = wanted.memory_mib, .socket = {}, .supervisor = wanted.supervisor, .guest = {}};
   entry.socket = TRY(socket_of(entry.id));
-  std::vector<std::uint32_t> used;
-  for (const Entry& other : live) used.insert(used.end(), other.cpu_ids.begin(), other.cpu_ids.end());
-  if (wanted.cpu_count != 0) {
-    entry.cpu_ids = pick_cpus(wanted.cpu_count, std::max(std::thread::hardware_concurrency(), 1U), used);
-  } else {
-    for (const std::uint32_t cpu : entry.cpu_ids) {
-      if (std::find(used.begin(), used.end(), cpu) != used.end()) return over_limit("CPU {}: in use by another enclave", cpu);
-    }
-  }
+  entry.cpu_ids = TRY(allocate(wanted, live, shortage));
   if (wanted.cid && uses(live, *wanted.cid)) return conflict("CID {}: in use by another enclave", *wanted.cid);
   entry.cid = wanted.cid ? *wanted.cid : TRY(next_cid(live));
 

@@ -20,6 +20,7 @@ struct Entry {
   std::string name;
   std::uint32_t cid = 0;
   std::vector<std::uint32_t> cpu_ids;
+  std::uint64_t memory_mib = 0;
   os::Path socket;
   os::ProcessId supervisor;
   os::ProcessId guest;  // pid 0 until there is one
@@ -37,12 +38,15 @@ class Registry {
     std::optional<std::uint32_t> cid;    // unset: the next free one
     std::uint32_t cpu_count = 0;         // 0: cpu_ids says which
     std::vector<std::uint32_t> cpu_ids;
+    std::uint64_t memory_mib = 0;
     std::string instance_id;
     SlotId slot;
     os::ProcessId supervisor;
   };
-  // reserve enters an enclave. Errors: kConflict (CID in use), kLimit (CPU in use), kUnavailable (the lock).
-  Result<Entry> reserve(const Wanted& wanted);
+  // reserve enters an enclave, within the allocator file where there is one. Errors: kConflict (CID in use), kLimit (what
+  // was asked for is not to be had: `shortage` says what of), kUnavailable (the lock), kMalformed (the allocator file).
+  enum class Shortage { kNone, kCpuInUse, kCpuNotInPool, kTooFewCpus, kMemory };
+  Result<Entry> reserve(const Wanted& wanted, Shortage& shortage);
   // set_guest notes the guest's first process, for whoever must clean up after a killed supervisor.
   Result<void> set_guest(const Entry& entry, const os::ProcessId& guest);
   // release removes the entry, its socket and its folder in the fabric; harmless when they are gone.
@@ -66,6 +70,7 @@ class Registry {
   Result<os::FileLock> lock() const;
   Result<void> write(const Entry& entry, const os::Path& folder) const;
   Result<void> purge_locked();
+  Result<std::vector<std::uint32_t>> allocate(const Wanted& wanted, const std::vector<Entry>& live, Shortage& shortage) const;
   Result<std::uint32_t> next_cid(const std::vector<Entry>& live) const;
 
   os::Paths paths_;

@@ -13,6 +13,8 @@
 #include <list>
 
 #include "runtime/console_ring.h"
+#include "runtime/ended.h"
+#include "runtime/usage.h"
 #include "runtime/wire.h"
 
 namespace casemate::runtime {
@@ -51,8 +53,12 @@ struct Peer {
 
 class Supervisor {
  public:
-  Supervisor(Launched launched, Host& host, UniqueFd signals)
-      : launched_(std::move(launched)), host_(host), signals_(std::move(signals)) {}
+  Supervisor(Launched launched, const RunRequest& request, Host& host, UniqueFd signals)
+      : launched_(std::move(launched)), request_(request), host_(host), signals_(std::move(signals)) {}
+
+  // wait_ready serves until the application listens where it was asked for, or `nitro_cli` went away. Errors:
+  // kUnavailable.
+  Result<void> wait_ready(int nitro_cli);
 
   void attach_console(UniqueFd fd) {
     Peer& peer = peers_.emplace_back();
@@ -61,6 +67,7 @@ class Supervisor {
     peer.wants = Peer::Wants::kConsole;
   }
 
+  void end_early() { begin_termination("start"); }
   Result<GuestExit> run();
 
  private:
@@ -78,8 +85,17 @@ class Supervisor {
   void drop_finished();
   void tell_exit(GuestExit exit);
 
+  json::Value stats() const;
+  GuestExit run_guest();
+  bool should_restart(const GuestExit& exit) const;
+  bool restart(const GuestExit& exit);
+  void note(std::string_view text);
+
   Launched launched_;
+  const RunRequest& request_;
   Host& host_;
+  std::uint32_t restarts_ = 0;
+  std::uint32_t failures_in_a_row_ = 0;
   UniqueFd signals_;
   ConsoleRing ring_;
   std::list<Peer> peers_;
@@ -95,7 +111,7 @@ void Supervisor::begin_termination(std::string_view cause) {
   if (launched_.info.state == State::kTerminating) return;
   launched_.info.state = State::kTerminating;
   host_.log.info("enclave-terminating", {{"id", launched_.info.id}, {"cause", std::string(cause)}});
-  launched_.guest->terminate();
+  if (launched_.guest) launched_.guest->terminate();
 }
 
 void Supervisor::answer_console(Peer& peer, const json::Value& request) {
@@ -121,6 +137,8 @@ void Supervisor::answer(Peer& peer, const json::Value& request) {
     reply(peer, describe_json(info));
   } else if (*command == "console") {
     answer_console(peer, request);
+  } else if (*command == "stats") {
+    reply(peer, stats());
   } else if (*command == "wait") {
     peer.wants = Peer::Wants::kExit;
   } else if (*command != "terminate") {
@@ -209,7 +227,7 @@ void Supervisor::read_console() {
     if (count > 0) {
       ring_.write(ByteView(buffer).first(static_cast<std::size_t>(count)));
       // One chunk a turn while the guest runs, so that a chatty guest cannot keep the others from being served.
-      if (!ended_) return;
+      if (launched_.guest) return;
     } else if (count == 0) {
       launched_.console.reset();
       return;
@@ -227,7 +245,7 @@ void Supervisor::take_signals() {
 void Supervisor::serve_once(std::chrono::milliseconds patience) {
   std::vector<pollfd> fds;
   const auto watch = [&fds](int fd, int events) { fds.push_back({fd, static_cast<short>(events), 0}); };
-  watch(ended_ ? -1 : launched_.guest->exit_event(), POLLIN);
+  watch(launched_.guest ? launched_.guest->exit_event() : -1, POLLIN);
   watch(ended_ ? -1 : signals_.get(), POLLIN);
   watch(launched_.console ? launched_.console.get() : -1, POLLIN);
   watch(ended_ || peers_.size() >= kMaxPeers ? -1 : launched_.listener.get(), POLLIN);
@@ -262,18 +280,100 @@ void Supervisor::tell_exit(GuestExit exit) {
   }
 }
 
-Result<GuestExit> Supervisor::run() {
-  std::optional<GuestExit> exit;
-  while (!exit) {
+json::Value Supervisor::stats() const {
+  json::Object out{{"EnclaveName", launched_.info.name}, {"EnclaveID", launched_.info.id}, {"State", to_string(launched_.info.state)}};
+  const auto up = Steady::now() - launched_.activity->since();
+  out.set("UptimeSeconds", std::chrono::duration_cast<std::chrono::seconds>(up).count());
+  out.set("Restarts", restarts_);
+  if (const Result<Usage> usage = launched_.guest ? usage_of(launched_.guest->pid()) : not_found("no guest"); usage.ok()) {
+    out.set("Processes", usage->processes);
+    out.set("Threads", usage->threads);
+    out.set("CPUSeconds", usage->cpu_seconds);
+    out.set("ResidentBytes", usage->resident_bytes);
+  }
+  out.set("MemoryMiB", launched_.info.memory_mib);
+  out.set("NSMRequests", launched_.activity->nsm_requests());
+  json::Array ports;
+  for (const std::uint32_t port : launched_.activity->listening()) ports.emplace_back(port);
+  out.set("ListenedPorts", std::move(ports));
+  if (const Result<std::uint64_t> own = resident_bytes_of(::getpid()); own.ok()) out.set("SupervisorResidentBytes", *own);
+  return out;
+}
+
+void Supervisor::note(std::string_view text) {
+  if (launched_.info.debug_mode) ring_.write(as_bytes(fmt::format("[casemate] {}\n", text)));
+}
+
+Result<void> Supervisor::wait_ready(int nitro_cli) {
+  const std::uint32_t wanted = request_.wait_ready.value_or(0);
+  const auto patience = launched_.ready_patience;
+  const auto deadline = Steady::now() + patience;
+  for (;;) {
+    const std::vector<std::uint32_t> ports = launched_.activity->listening();
+    if (wanted == 0 ? !ports.empty() : std::binary_search(ports.begin(), ports.end(), wanted)) return {};
+    if (launched_.guest->exit_status()) return unavailable("guest: its application ended before it listened on a vsock port");
+    if (launched_.info.state == State::kTerminating) return unavailable("guest: terminated before its application listened");
+    if (Steady::now() >= deadline) return unavailable("guest: listens on no such vsock port within {} s", std::chrono::duration<double>(patience).count());
+    char byte = 0;
+    if (::recv(nitro_cli, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) return unavailable("nitro-cli went away");
+    serve_once(std::chrono::milliseconds(100));
+    drop_finished();
+  }
+}
+
+GuestExit Supervisor::run_guest() {
+  for (;;) {
     serve_once(std::chrono::milliseconds(1000));
     drop_finished();
-    exit = launched_.guest->exit_status();
+    if (const std::optional<GuestExit> exit = launched_.guest->exit_status()) return *exit;
   }
+}
+
+bool Supervisor::should_restart(const GuestExit& exit) const {
+  if (launched_.info.state == State::kTerminating || request_.restart == Restart::kNo) return false;
+  if (request_.restart == Restart::kOnFailure && !exit.signalled && exit.status == 0) return false;
+  return request_.restart_limit == 0 || restarts_ < request_.restart_limit;
+}
+
+// restart waits, longer after each early end, and starts another guest; false when the enclave was ended meanwhile or
+// cannot be started again.
+bool Supervisor::restart(const GuestExit& exit) {
+  constexpr std::chrono::seconds kLongestPause{30};
+  constexpr std::chrono::seconds kGoodRun{10};
+  failures_in_a_row_ = Steady::now() - launched_.activity->since() > kGoodRun ? 0 : failures_in_a_row_ + 1;
+  const std::chrono::milliseconds pause =
+      failures_in_a_row_ < 2 ? std::chrono::milliseconds(100) : std::min<std::chrono::milliseconds>(kLongestPause, std::chrono::seconds(1) * (1 << std::min(failures_in_a_row_ - 2, 5U)));
+  launched_.guest.reset();
+  if (launched_.console) read_console();
+  launched_.console.reset();
+  ++restarts_;
+  host_.log.info("enclave-restarting", {{"id", launched_.info.id}, {"status", std::to_string(exit.status)}, {"restart", std::to_string(restarts_)}});
+  note(fmt::format("the application ended with {} {}; restart {} in {} ms", exit.signalled ? "signal" : "status", exit.status, restarts_, pause.count()));
+  const auto until = Steady::now() + pause;
+  while (Steady::now() < until && launched_.info.state != State::kTerminating) {
+    serve_once(std::min(std::chrono::ceil<std::chrono::milliseconds>(until - Steady::now()), std::chrono::milliseconds(1000)));
+    drop_finished();
+  }
+  if (launched_.info.state == State::kTerminating) return false;
+  const Result<void> again = relaunch(launched_, request_, host_);
+  if (again.ok()) return true;
+  host_.log.error("restart-failed", {{"id", launched_.info.id}, {"error", again.error().message()}});
+  note("cannot be started again: " + again.error().message());
+  return false;
+}
+
+Result<GuestExit> Supervisor::run() {
+  std::optional<GuestExit> exit = run_guest();
+  while (should_restart(*exit) && restart(*exit)) exit = run_guest();
   launched_.info.state = State::kEmpty;
   launched_.guest.reset();
   ended_ = true;
   if (launched_.console) read_console();
   launched_.console.reset();
+  // Before the enclave is gone, so that whoever finds it gone finds its end.
+  const Result<void> kept = keep_ended(
+      host_.registry.paths(), {launched_.info.id, launched_.info.name, launched_.info.debug_mode, *exit, host_.clock.now()}, ring_);
+  if (!kept) host_.log.warn("ended-record", {{"error", kept.error().message()}});
   launched_.listener.reset();
   const Result<void> released = host_.registry.release(launched_.entry);
   host_.log.info("enclave-ended", {{"id", launched_.info.id},
@@ -332,17 +432,23 @@ Result<GuestExit> supervise(UniqueFd nitro_cli, Host& host) {
                                     {"cid", std::to_string(info.cid)},
                                     {"mode", info.debug_mode ? "debug" : "production"},
                                     {"eif", request->eif_path}});
-  const Result<void> told = first.send(json::Object{{"started", run_json(info)}});
-  if (!told) {
-    launched->guest.reset();
-    (void)host.registry.release(launched->entry);
-    return unavailable("nitro-cli went away before the enclave had started");
-  }
   // A daemon that stays in the caller's folder would keep its file system busy.
   if (::chdir("/") != 0) host.log.warn("chdir", {});
-  Supervisor supervisor(launched.take(), host, signals.take());
-  if (request->attach_console) supervisor.attach_console(first.take_fd());
-  else first.take_fd().reset();
+  const json::Object shown = run_json(info);
+  UniqueFd asking = first.take_fd();
+  Supervisor supervisor(launched.take(), *request, host, signals.take());
+  Result<void> ready = request->wait_ready ? supervisor.wait_ready(asking.get()) : Result<void>();
+  Connection starter(std::move(asking));
+  Result<void> told = ready ? starter.send(json::Object{{"started", shown}}) : Result<void>();
+  if (!ready || !told) {
+    // Ended and put away before nitro-cli hears of it.
+    supervisor.end_early();
+    (void)supervisor.run();
+    if (!ready) return failed(starter, StartStep::kBoot, std::move(ready).error(), host.log);
+    return unavailable("nitro-cli went away before the enclave had started");
+  }
+  if (request->attach_console) supervisor.attach_console(starter.take_fd());
+  else starter.take_fd().reset();
   return supervisor.run();
 }
 

@@ -9,6 +9,7 @@ namespace casemate::runtime {
 // Requests on a control socket (wire.h), one a connection: {"command": C, ...} with C one of
 //   describe   {"metadata": bool}   -> describe_json
 //   console    {"follow": bool}     -> {"EnclaveCID": n}, then the console's bytes: what the ring holds and what comes
+//   stats                           -> uptime, processes, CPU, memory, NSM requests, vsock ports
 //   wait                            -> {"signalled": bool, "status": n}, when the guest has ended
 //   terminate                       -> {"EnclaveName", "EnclaveID", "Terminated": true, "process": {pid, start_ticks}}
 // or else {"error": {"code": name, "message": text}}. The owner of the process and root may ask anything, others all but

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/test_matchers.h"
+#include "runtime/ended.h"
 #include "runtime/test_enclave.h"
 
 namespace casemate::runtime {
@@ -144,6 +145,59 @@ TEST(Supervisor, ProductionHasNoConsole) {
   }));
 }
 
+TEST(Supervisor, WhatEndedIsRemembered) {
+  World world;
+  const std::string id = world.started(world.request("echo last words; exit 5"));
+  std::optional<Ended> ended;
+  ASSERT_TRUE(eventually([&] { return (ended = find_ended(world.paths, id, "").take()).has_value(); }));
+  EXPECT_EQ(ended->name, "hello");
+  EXPECT_EQ(ended->exit.status, 5);
+  EXPECT_FALSE(ended->exit.signalled);
+  EXPECT_THAT(read_ended_console(world.paths, *ended), IsOkAnd("last words\n"));
+  EXPECT_TRUE(find_ended(world.paths, "", "hello")->has_value());
+  EXPECT_FALSE(find_ended(world.paths, "i-1-enc1", "")->has_value());
+  const std::string secret = world.started(world.request("echo secret; exit 0", false));
+  ASSERT_TRUE(eventually([&] { return (ended = find_ended(world.paths, secret, "").take()).has_value(); }));
+  EXPECT_THAT(read_ended_console(world.paths, *ended), IsError(ErrorCode::kDenied));
+}
+
+TEST(Ended, OnlyTheNewestAreKept) {
+  World world;
+  for (int i = 0; i < 40; ++i) {
+    const Ended ended{fmt::format("i-1-enc{:x}", i + 1), "n", true, {false, i}, WallTime(std::chrono::milliseconds(i))};
+    ASSERT_THAT(keep_ended(world.paths, ended, ConsoleRing()), IsOk());
+  }
+  EXPECT_EQ(os::list(world.paths.run / "ended")->size(), kKeptEnded);
+  EXPECT_EQ((*find_ended(world.paths, "", "n"))->exit.status, 39);
+  EXPECT_FALSE(find_ended(world.paths, "i-1-enc1", "")->has_value());
+}
+
+TEST(Supervisor, RestartsAnApplicationThatFails) {
+  World world;
+  RunRequest request = world.request("echo run; exit 4");
+  request.restart = Restart::kOnFailure;
+  request.restart_limit = 2;
+  const std::string id = world.started(request);
+  std::optional<Ended> ended;
+  ASSERT_TRUE(eventually([&] { return (ended = find_ended(world.paths, id, "").take()).has_value(); }));
+  EXPECT_EQ(ended->exit.status, 4);
+  const std::string console = read_ended_console(world.paths, *ended).take();
+  EXPECT_THAT(console, HasSubstr("restart 2 in"));
+  std::size_t runs = 0;
+  for (std::size_t at = 0; (at = console.find("run\n", at)) != std::string::npos; ++at) ++runs;
+  EXPECT_EQ(runs, 3U) << console;
+  EXPECT_TRUE(eventually([&] { return leftovers(world) == 0; }));
+}
+
+TEST(Supervisor, TerminationEndsRestarting) {
+  World world;
+  RunRequest request = world.request("exit 1");
+  request.restart = Restart::kAlways;
+  const std::string id = world.started(request);
+  EXPECT_THAT(terminate(world, id), IsOk());
+  EXPECT_EQ(leftovers(world), 0U);
+}
+
 TEST(Supervisor, WaitTellsTheApplicationsStatus) {
   World world;
   const std::string id = world.started(world.request("sleep 0.3; exit 7"));
@@ -237,8 +291,9 @@ TEST(Supervisor, ReusedPidDoesNotKeepADeadEntry) {
   Registry registry = world.registry();
   os::ProcessId other = *os::identify(::getpid());
   other.start_ticks -= 1;  // same pid, but started earlier: not this process
-  ASSERT_THAT(registry.reserve({.name = "old", .cid = {}, .cpu_count = 2, .cpu_ids = {}, .instance_id = "i-1", .slot = {0x10},
-                                .supervisor = other}),
+  Registry::Shortage shortage{};
+  ASSERT_THAT(registry.reserve({.name = "old", .cid = {}, .cpu_count = 2, .cpu_ids = {}, .memory_mib = 64, .instance_id = "i-1", .slot = {0x10},
+                                .supervisor = other}, shortage),
               IsOk());
   EXPECT_EQ(leftovers(world), 1U);
   EXPECT_THAT(registry.purge(), IsOk());

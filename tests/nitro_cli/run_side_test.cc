@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // nitro-cli run-enclave, describe-enclaves, console, terminate-enclave, logs and wait with the sandbox backend: what is
 // printed, the exit statuses, the documents that the guest gets, and what is left behind.
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -295,6 +298,103 @@ TEST_F(RunSide, FaultsShowInTheDocuments) {
   const os::Output unknown = run(image, {"--fault", "gremlins"});
   EXPECT_EQ(unknown.status, 3);
   EXPECT_THAT(unknown.err, HasSubstr("boot-hang"));
+}
+
+TEST_F(RunSide, ReadyMeansThatTheApplicationListens) {
+  const os::Path image = eif("serve");
+  const Known enclave = started(image, {"--wait-ready", "5000"});
+  // The very first attempt succeeds.
+  EXPECT_THAT(fabric::connect(paths_.fabric().native(), fabric::kParentCid, {enclave.cid, 5000}), IsOk());
+  started(image, {"--wait-ready", "any"});
+  const os::Output never = run(eif("end"), {"--wait-ready", "5000", "--debug-mode", "--enclave-name", "short"});
+  EXPECT_EQ(never.status, 36);
+  EXPECT_THAT(never.err, HasSubstr("ended before it listened"));
+  EXPECT_THAT(never.out, IsEmpty());
+  EXPECT_THAT(cli({"logs", "--enclave-name", "short"}).out, HasSubstr("argument 1: end"));
+  const os::Output other = run(image, {"--wait-ready", "5001", "--boot-timeout", "1"});
+  EXPECT_EQ(other.status, 36);
+  EXPECT_THAT(other.err, HasSubstr("within 1 s"));
+  EXPECT_EQ(described().array().size(), 2U);
+}
+
+TEST_F(RunSide, PublishedPortsReachTheApplication) {
+  const os::Output output = run(eif("serve"), {"--publish", "0:5000", "--wait-ready", "5000"});
+  ASSERT_EQ(output.status, 0) << output.err;
+  const json::Value shown = json::parse(output.out).take();
+  const std::string ports = *shown.find("PublishedPorts")->array().at(0).if_string();
+  const auto port = static_cast<std::uint16_t>(std::stoul(ports));
+  ASSERT_NE(port, 0);
+  UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_THAT(os::write_all(client.get(), as_bytes("a")), IsOk());
+  Bytes document;
+  Bytes buffer(4096);
+  for (std::size_t count = 0; (count = os::read_some(client.get(), buffer).take()) > 0;) append(document, ByteView(buffer).first(count));
+  EXPECT_TRUE(std::holds_alternative<nsm::AttestationResponse>(nsm::parse_response(document).take()));
+  const os::Output taken = run(eif("serve"), {"--publish", fmt::format("{}:5000", port)});
+  EXPECT_EQ(taken.status, 11);
+  EXPECT_THAT(taken.err, HasSubstr("in use"));
+  EXPECT_EQ(run(eif("serve"), {"--publish", "5000"}).status, 3);
+}
+
+TEST_F(RunSide, StatsCountWhatTheGuestDoes) {
+  const Known enclave = started(eif("serve"), {"--wait-ready", "5000"});
+  (void)response(enclave.cid);
+  const os::Output output = cli({"stats", "--enclave-id", enclave.id});
+  ASSERT_EQ(output.status, 0) << output.err;
+  const json::Value stats = json::parse(output.out).take();
+  EXPECT_EQ(*stats.int_at("NSMRequests"), 1);
+  EXPECT_EQ(*stats.int_at("Processes"), 2);
+  EXPECT_EQ(json::encode(*stats.find("ListenedPorts")), "[5000]");
+  EXPECT_GT(*stats.int_at("ResidentBytes"), 0);
+  EXPECT_GT(*stats.int_at("SupervisorResidentBytes"), 0);
+}
+
+TEST_F(RunSide, TheEndIsRememberedAndFailuresAreRestarted) {
+  const Known once = started(eif("end"), {"--debug-mode"});
+  for (int i = 0; i < 500 && !described().array().empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(cli({"wait", "--enclave-id", once.id}).status, 7);
+  EXPECT_THAT(cli({"logs", "--enclave-id", once.id}).out, HasSubstr("argument 1: end"));
+  const Known again = started(eif("end"), {"--debug-mode", "--restart", "on-failure:2"});
+  EXPECT_EQ(cli({"wait", "--enclave-id", again.id}).status, 7);
+  EXPECT_THAT(cli({"logs", "--enclave-id", again.id}).out, HasSubstr("restart 2 in"));
+  EXPECT_THAT(left(), IsEmpty());
+}
+
+TEST_F(RunSide, AServiceManagerIsToldTheMainProcess) {
+  const std::string path = (root_ / "notify").native();
+  UniqueFd manager(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::copy(path.begin(), path.end(), address.sun_path);
+  ASSERT_EQ(::bind(manager.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  const Known enclave = started(eif("serve"));
+  ::unsetenv("NOTIFY_SOCKET");
+  char text[512];
+  const ssize_t count = ::recv(manager.get(), text, sizeof text, MSG_DONTWAIT);
+  ASSERT_GT(count, 0);
+  EXPECT_THAT(std::string(text, static_cast<std::size_t>(count)), StartsWith(fmt::format("READY=1\nMAINPID={}\n", enclave.pid)));
+}
+
+TEST_F(RunSide, TheAllocatorFileBoundsWhatEnclavesGet) {
+  ASSERT_THAT(os::write_file(paths_.home / "allocator.yaml", as_bytes("memory_mib: 600\ncpu_pool: 2,3,6\n"), 0600), IsOk());
+  const os::Path image = eif("serve");
+  EXPECT_EQ(started(image).cid, 16U);
+  const os::Output cpus = run(image);
+  EXPECT_EQ(cpus.status, 22);
+  EXPECT_THAT(cpus.err, HasSubstr("1 CPUs left of 3"));
+  const auto with_ids = [&](const char* id, const char* memory) {
+    return cli({"run-enclave", "--cpu-ids", id, "--memory", memory, "--eif-path", image.native()});
+  };
+  EXPECT_EQ(with_ids("4", "256").status, 21);
+  EXPECT_EQ(with_ids("2", "256").status, 21);
+  EXPECT_EQ(with_ids("6", "400").status, 27);
+  EXPECT_EQ(with_ids("6", "256").status, 0);
 }
 
 TEST_F(RunSide, AnEnclaveThatHangsAtBootIsGivenUp) {

@@ -38,7 +38,7 @@ Result<UniqueFd> open_log(const os::Paths& paths) {
   return os::open(folder / "nitro_enclaves.log", O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600);
 }
 
-Result<void> run(UniqueFd control, runtime::Registry& registry, const Clock& clock, const Log& log) {
+Result<runtime::GuestExit> run(UniqueFd control, runtime::Registry& registry, const Clock& clock, const Log& log) {
   // The generator and the handlers made with it are used by the backend's threads until the guest is gone.
   crypto::SystemRng rng;
   const std::unique_ptr<runtime::Backend> backend = TRY(runtime::sandbox::open_backend());
@@ -49,8 +49,7 @@ Result<void> run(UniqueFd control, runtime::Registry& registry, const Clock& clo
                      .backend = *backend,
                      .make_nsm = [&](const runtime::NsmIdentity& identity) { return make_nsm(registry.paths(), identity, clock, rng); },
                      .make_lanes = [] { return std::make_unique<image::ThreadLanes>(); }};
-  TRY(runtime::supervise(std::move(control), host));
-  return {};
+  return runtime::supervise(std::move(control), host);
 }
 
 }  // namespace
@@ -69,9 +68,10 @@ int casemate_enclave(int argc, char** argv) {
   const Result<UniqueFd> log_file = open_log(registry->paths());
   if (log_file)
     log = Log(clock, LogLevel::kInfo, [&log_file](std::string_view line) { (void)os::write_all(log_file->get(), as_bytes(line)); });
-  const Result<void> ended = run(std::move(control), *registry, clock, log);
+  const Result<runtime::GuestExit> ended = run(std::move(control), *registry, clock, log);
   if (!ended) log.error("enclave-process", {{"error", ended.error().message()}});
-  return ended ? 0 : kFailed;
+  if (!ended) return kFailed;
+  return ended->signalled ? 128 + ended->status : ended->status;
 }
 
 }  // namespace casemate::cli::enclave

@@ -5,7 +5,8 @@
 namespace casemate::cli::enclave {
 
 // casemate_enclave takes `--control-fd N`, the connection on which nitro-cli asks for an enclave (runtime/supervisor.h), and
-// returns when the enclave has ended: 0, 1 when it could not be started, 2 for a usage error. Events go to
+// returns when the enclave has ended: the application's exit status, or 128 and the signal's number; 1 when it could not
+// be started, 2 for a usage error. Events go to
 // `nitro_enclaves.log` in NITRO_CLI_LOGS_PATH.
 int casemate_enclave(int argc, char** argv);
 

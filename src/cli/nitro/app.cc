@@ -32,6 +32,7 @@ int nitro_cli(int argc, char** argv) {
   add_terminate_enclave(app, exit_code);
   add_logs(app, exit_code);
   add_wait(app, exit_code);
+  add_stats(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {

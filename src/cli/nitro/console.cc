@@ -74,9 +74,21 @@ int run_console(const ConsoleOptions& options) {
   return follow_console(granted.connection, granted.cid, timeout);
 }
 
+int print_ended(const runtime::Registry& registry, const runtime::Ended& ended) {
+  const Result<std::string> text = runtime::read_ended_console(registry.paths(), ended);
+  if (!text) return report({ECode::kConsoleConnection, text.error(), kAction, {"read what was kept of the console"}});
+  if (const Result<void> written = os::write_all(STDOUT_FILENO, as_bytes(*text)); !written)
+    return report({ECode::kConsoleWrite, written.error(), kAction, {"write to standard output"}});
+  return 0;
+}
+
 int run_logs(const ConsoleOptions& options) {
   auto opened = open_console(options.selector, options.follow);
-  if (const auto* failure = std::get_if<Failure>(&opened)) return report(*failure);
+  if (const auto* failure = std::get_if<Failure>(&opened)) {
+    const Result<runtime::Registry> registry = runtime::Registry::from_environment();
+    const auto ended = registry ? find_selected_ended(*registry, options.selector) : std::nullopt;
+    return ended ? print_ended(*registry, *ended) : report(*failure);
+  }
   return copy(std::get<Granted>(opened).connection, std::nullopt);
 }
 

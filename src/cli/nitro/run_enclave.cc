@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/nitro/console.h"
+#include "cli/nitro/service.h"
 #include "runtime/client.h"
 
 namespace casemate::cli::nitro {
@@ -39,6 +40,10 @@ Result<void> read_extensions(const RunEnclaveOptions& options, runtime::RunReque
     request.boot_timeout_s = TRY(parse_number<std::uint32_t>("boot-timeout", options.boot_timeout));
     if (request.boot_timeout_s == 0) return malformed("boot-timeout: 0, want at least 1 second");
   }
+  if (options.wait_ready)
+    request.wait_ready = options.wait_ready->empty() ? 0 : TRY(parse_number<std::uint32_t>("wait-ready", *options.wait_ready));
+  for (const std::string& port : options.published) request.published.push_back(TRY(runtime::parse_published(port)));
+  if (!options.restart.empty()) request.restart = TRY(runtime::parse_restart(options.restart, request.restart_limit));
   return {};
 }
 
@@ -95,8 +100,9 @@ int run(const RunEnclaveOptions& options) {
   auto& started = std::get<runtime::Started>(*outcome);
   fmt::print("{}\n", json::encode_pretty(started.shown));
   std::fflush(stdout);
-  if (!request.attach_console) return 0;
   const json::Value shown = started.shown;
+  if (const Result<void> told = tell_service_manager(shown); !told) fmt::print(stderr, "warning: {}\n", told.error().message());
+  if (!request.attach_console) return 0;
   const std::int64_t* cid = shown.int_at("EnclaveCID");
   return follow_console(started.connection, cid == nullptr ? 0 : static_cast<std::uint32_t>(*cid), std::nullopt);
 }
@@ -158,6 +164,9 @@ ECode start_code(runtime::StartStep step, const Error& error) {
       if (error.code() == ErrorCode::kConflict) return ECode::kIoctlStart;
       if (error.code() == ErrorCode::kLimit) return ECode::kCpuNotInPool;
       return error.code() == ErrorCode::kUnavailable ? ECode::kLock : ECode::kFileOperation;
+    case StartStep::kCpuPool: return ECode::kCpuNotInPool;
+    case StartStep::kCpuCount: return ECode::kInsufficientCpus;
+    case StartStep::kPoolMemory: return ECode::kInsufficientMemoryAvailable;
     case StartStep::kBoot: return error.code() == ErrorCode::kLimit ? ECode::kInsufficientMemoryAvailable : ECode::kBoot;
     case StartStep::kPublish: return ECode::kSocket;
   }
@@ -183,6 +192,15 @@ void add_run_enclave(CLI::App& app, int& exit_code) {
                    "bad-signature, foreign-root, nsm-error, slow-nsm, boot-hang (not in AWS's tool)")
       ->type_name("NAME")
       ->delimiter(',');
+  verb->add_option_function<std::string>(
+          "--wait-ready", [options](const std::string& port) { options->wait_ready = port == "any" ? "" : port; },
+          "Return only once the application listens on this vsock port, or on any (not in AWS's tool)")
+      ->type_name("PORT|any");
+  verb->add_option("--publish", options->published,
+                   "Relay a TCP port of this machine's loopback, 0 for any free one, to a vsock port (not in AWS's tool)")
+      ->type_name("HOST_PORT:VSOCK_PORT");
+  verb->add_option("--restart", options->restart, "Start an application that ended again: no, on-failure[:MAX], always[:MAX] (not in AWS's tool)")
+      ->type_name("POLICY");
   verb->add_option("--boot-timeout", options->boot_timeout, "Seconds until an enclave without heartbeat is given up; none: AWS's (not in AWS's tool)")
       ->type_name("SECONDS");
   verb->callback([=, &exit_code] {

@@ -2,6 +2,7 @@
 // nitro-cli run-enclave.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -26,6 +27,9 @@ struct RunEnclaveOptions {
   std::string config;
   std::vector<std::string> faults;
   std::string boot_timeout;
+  std::optional<std::string> wait_ready;  // empty: any port
+  std::vector<std::string> published;
+  std::string restart;
   bool debug_mode = false;
   bool attach_console = false;
 };

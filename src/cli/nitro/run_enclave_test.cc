@@ -98,7 +98,7 @@ TEST(DescribeEnclaves, PrintsAnEmptyListWithoutEnclaves) { EXPECT_EQ(description
 
 TEST(DescribeEnclaves, IndentsByTwoSpaces) {
   runtime::EnclaveInfo info{.name = "a", .id = "i-1-enc1", .pid = 7, .cid = 16, .cpu_ids = {1, 3}, .memory_mib = 64,
-                            .state = runtime::State::kRunning, .debug_mode = false, .faults = {}, .measurements = {{"PCR0", "ff"}}, .metadata = {}};
+                            .state = runtime::State::kRunning, .debug_mode = false, .faults = {}, .published = {}, .measurements = {{"PCR0", "ff"}}, .metadata = {}};
   EXPECT_EQ(descriptions({info}), R"([
   {
     "EnclaveName": "a",

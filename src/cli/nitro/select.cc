@@ -37,4 +37,9 @@ std::variant<runtime::Connection, Failure> connect_selected(runtime::Registry& r
   return Failure{ECode::kSocket, std::move(connection).error(), action, {"connect to the enclave process"}};
 }
 
+std::optional<runtime::Ended> find_selected_ended(const runtime::Registry& registry, const EnclaveSelector& selector) {
+  Result<std::optional<runtime::Ended>> found = runtime::find_ended(registry.paths(), selector.id, selector.name);
+  return found ? found.take() : std::nullopt;
+}
+
 }  // namespace casemate::cli::nitro

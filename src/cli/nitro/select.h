@@ -2,11 +2,13 @@
 // The flags that name a running enclave: --enclave-id or --enclave-name.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 
 #include "cli/nitro/errors.h"
 #include "runtime/client.h"
+#include "runtime/ended.h"
 
 namespace CLI {
 class App;
@@ -33,5 +35,8 @@ void require_selector(const SelectorOptions& options);
 // does not run.
 std::variant<runtime::Connection, Failure> connect_selected(runtime::Registry& registry, const EnclaveSelector& selector,
                                                             const std::string& action);
+
+// find_selected_ended looks for it among those that have ended and are still remembered.
+std::optional<runtime::Ended> find_selected_ended(const runtime::Registry& registry, const EnclaveSelector& selector);
 
 }  // namespace casemate::cli::nitro

@@ -14,6 +14,7 @@ namespace casemate::cli::nitro {
 namespace {
 
 const std::string kAction = "Terminate Enclave";
+const std::string kStatsAction = "Enclave Statistics";
 const std::string kWaitAction = "Wait for Enclave";
 
 struct TerminateOptions {
@@ -74,7 +75,11 @@ int run_wait(const EnclaveSelector& selector) {
   Result<runtime::Registry> registry = runtime::Registry::from_environment();
   if (!registry) return report({ECode::kReadFromDisk, registry.error(), kWaitAction, {}});
   auto selected = connect_selected(*registry, selector, kWaitAction);
-  if (const auto* wrong = std::get_if<Failure>(&selected)) return report(*wrong);
+  if (const auto* wrong = std::get_if<Failure>(&selected)) {
+    const auto ended = find_selected_ended(*registry, selector);
+    if (!ended) return report(*wrong);
+    return ended->exit.signalled ? 128 + ended->exit.status : ended->exit.status;
+  }
   const Result<json::Value> reply = runtime::ask(std::get<runtime::Connection>(selected), json::Object{{"command", "wait"}},
                                                  std::chrono::hours(24 * 365));
   if (!reply) return report({ECode::kProcessConnection, reply.error(), kWaitAction, {"wait for the end"}});
@@ -83,6 +88,18 @@ int run_wait(const EnclaveSelector& selector) {
   if (status == nullptr || signalled == nullptr)
     return report({ECode::kSerde, malformed("reply: want signalled and status"), kWaitAction, {}});
   return *signalled == json::Value(true) ? 128 + static_cast<int>(*status) : static_cast<int>(*status);
+}
+
+int run_stats(const EnclaveSelector& selector) {
+  Result<runtime::Registry> registry = runtime::Registry::from_environment();
+  if (!registry) return report({ECode::kReadFromDisk, registry.error(), kStatsAction, {}});
+  auto selected = connect_selected(*registry, selector, kStatsAction);
+  if (const auto* wrong = std::get_if<Failure>(&selected)) return report(*wrong);
+  const Result<json::Value> reply =
+      runtime::ask(std::get<runtime::Connection>(selected), json::Object{{"command", "stats"}}, runtime::kReplyPatience);
+  if (!reply) return report({ECode::kProcessConnection, reply.error(), kStatsAction, {"ask for the figures"}});
+  fmt::print("{}\n", json::encode_pretty(*reply));
+  return 0;
 }
 
 }  // namespace
@@ -107,6 +124,16 @@ void add_wait(CLI::App& app, int& exit_code) {
   verb->callback([=, &exit_code] {
     require_selector(options);
     exit_code = run_wait(*selector);
+  });
+}
+
+void add_stats(CLI::App& app, int& exit_code) {
+  auto selector = std::make_shared<EnclaveSelector>();
+  CLI::App* verb = app.add_subcommand("stats", "Prints what a running enclave uses (not in AWS's tool)");
+  const SelectorOptions options = add_selector(*verb, *selector);
+  verb->callback([=, &exit_code] {
+    require_selector(options);
+    exit_code = run_stats(*selector);
   });
 }
 

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a guest uses of the machine, by /proc alone: the same wherever cgroups may or may not be read.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "base/result.h"
+
+namespace casemate::runtime {
+
+struct Usage {
+  std::uint64_t processes = 0;
+  std::uint64_t threads = 0;
+  double cpu_seconds = 0;          // of those that run and of those that were waited for
+  std::uint64_t resident_bytes = 0;  // shared pages count for each that maps them
+};
+
+// usage_of sums over a process and all its descendants. Errors: kNotFound (it is gone).
+Result<Usage> usage_of(pid_t root);
+
+// resident_bytes_of is one process's own. Errors: kNotFound.
+Result<std::uint64_t> resident_bytes_of(pid_t pid);
+
+}  // namespace casemate::runtime
