@@ -14,10 +14,10 @@ LAYERS = [
     ["base"],
     ["crypto", "json", "cbor", "cpio", "http"],
     ["cose", "x509", "sigv4", "oci"],
-    ["attestation", "nsm", "eif", "iam"],
-    ["os", "net", "seccomp", "fabric"],
-    ["pki", "proxy", "runtime", "kms", "sts", "imds", "image"],
-    ["kms/store", "kms/store/memory", "kms/store/sqlite", "kms/api", "runtime/sandbox"],
+    ["attestation", "nsm", "eif", "iam", "query"],
+    ["os", "net", "seccomp", "fabric", "identity"],
+    ["pki", "proxy", "runtime", "kms", "sts", "imds", "image", "audit"],
+    ["kms/store", "kms/store/memory", "kms/store/sqlite", "kms/api", "iam/api", "runtime/sandbox"],
     ["cli", "cli/casemate", "cli/enclave", "cli/nitro", "cli/vsock_proxy", "cli/casemated", "cli/zeroing"],
 ]
 # Within a layer, only these pairs.

@@ -6,34 +6,19 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "audit/files.h"
 #include "iam/trace.h"
 #include "os/paths.h"
 
 namespace casemate::cli {
 namespace {
 
-constexpr std::size_t kLogLimit = 512 * 1024 * 1024;
-
 struct Options {
-  EventQuery query;
+  audit::EventQuery query;
   bool last = false;
   bool json = false;
   std::string log;
 };
-
-const json::Value* member(const json::Value* value, std::string_view name) {
-  return value == nullptr ? nullptr : value->find(name);
-}
-
-const json::Value* decision_of(const json::Value& event) {
-  return member(member(event.find("additionalEventData"), "casemate"), "decision");
-}
-
-bool is_denied(const json::Value& event) {
-  const json::Value* decision = decision_of(event);
-  const std::string* outcome = decision == nullptr ? nullptr : decision->string_at("decision");
-  return outcome != nullptr && *outcome != iam::to_string(iam::Outcome::kAllowed);
-}
 
 std::string text_or(const json::Value& event, std::string_view name, std::string_view otherwise) {
   const std::string* text = event.string_at(name);
@@ -43,8 +28,7 @@ std::string text_or(const json::Value& event, std::string_view name, std::string
 Result<json::Value> load_event(const Options& options) {
   os::Path path = options.log;
   if (options.log.empty()) path = TRY(os::paths_from_environment()).audit();
-  const std::string log = TRY(os::read_file(path, kLogLimit));
-  return find_event(log, options.query).in(path.string());
+  return audit::find_event_in(path, options.query);
 }
 
 Result<void> run_explain(const Options& options) {
@@ -53,7 +37,7 @@ Result<void> run_explain(const Options& options) {
   std::string out;
   if (options.json) {
     json::Array words(lines.begin(), lines.end());
-    const json::Value* decision = decision_of(event);
+    const json::Value* decision = audit::decision_of(event);
     json::Object answer;
     for (const char* name : {"requestID", "eventTime", "eventName", "errorCode", "errorMessage"}) {
       if (const json::Value* value = event.find(name)) answer.set(name, *value);
@@ -69,29 +53,11 @@ Result<void> run_explain(const Options& options) {
 
 }  // namespace
 
-Result<json::Value> find_event(std::string_view log, const EventQuery& query) {
-  while (!log.empty()) {
-    if (log.back() == '\n') log.remove_suffix(1);
-    const std::size_t start = log.rfind('\n');
-    const std::string_view line = start == std::string_view::npos ? log : log.substr(start + 1);
-    log = start == std::string_view::npos ? std::string_view{} : log.substr(0, start + 1);
-    // A line without the id cannot be the one: spare its parsing.
-    if (!query.request_id.empty() && line.find(query.request_id) == std::string_view::npos) continue;
-    auto event = json::parse(line);
-    if (!event || event->if_object() == nullptr) continue;
-    if (!query.request_id.empty() && text_or(*event, "requestID", "") != query.request_id) continue;
-    if (query.denied_only && !is_denied(*event)) continue;
-    return event;
-  }
-  if (!query.request_id.empty()) return not_found("no event of request {}", query.request_id.substr(0, 64));
-  return query.denied_only ? not_found("no denied request") : not_found("no event");
-}
-
 std::vector<std::string> explain_event(const json::Value& event) {
   std::vector<std::string> out;
   out.push_back(fmt::format("{} {} (request {})", text_or(event, "eventTime", "?"), text_or(event, "eventName", "?"),
                             text_or(event, "requestID", "?")));
-  const json::Value* decision = decision_of(event);
+  const json::Value* decision = audit::decision_of(event);
   if (decision == nullptr) {
     const std::string* code = event.string_at("errorCode");
     if (code == nullptr) {

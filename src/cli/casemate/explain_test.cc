@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "audit/files.h"
 #include "base/test_matchers.h"
 #include "cli/casemate/policy.h"
 #include "iam/trace.h"
@@ -26,17 +27,17 @@ std::string event(std::string_view id, iam::Cause cause) {
 
 TEST(Explain, FindsTheEvent) {
   const std::string log = event("a", iam::Cause::kDebugEnclave) + event("b", iam::Cause::kNone) + "{\"torn";
-  EXPECT_THAT(find_event(log, {"a", false}), IsOk());
-  const auto last = find_event(log, {});
+  EXPECT_THAT(audit::find_event(log, {"a", false}), IsOk());
+  const auto last = audit::find_event(log, {});
   ASSERT_THAT(last, IsOk());
   EXPECT_EQ(*last->string_at("requestID"), "b");
   EXPECT_THAT(explain_event(*last), Contains("The request was allowed."));
-  const auto denied = find_event(log, {"", true});
+  const auto denied = audit::find_event(log, {"", true});
   ASSERT_THAT(denied, IsOk());
   EXPECT_EQ(*denied->string_at("requestID"), "a");
   EXPECT_THAT(explain_event(*denied), Contains("Cause: the enclave runs in debug mode: the register is zero."));
-  EXPECT_THAT(find_event(log, {"c", false}), IsError(ErrorCode::kNotFound, HasSubstr("request c")));
-  EXPECT_THAT(find_event("", {}), IsError(ErrorCode::kNotFound));
+  EXPECT_THAT(audit::find_event(log, {"c", false}), IsError(ErrorCode::kNotFound, HasSubstr("request c")));
+  EXPECT_THAT(audit::find_event("", {}), IsError(ErrorCode::kNotFound));
 }
 
 TEST(Simulate, TakesOneCaseOrOneALine) {

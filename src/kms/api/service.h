@@ -11,11 +11,11 @@
 
 #include "attestation/trust.h"
 #include "attestation/verify.h"
+#include "audit/trail.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/message.h"
 #include "iam/caller.h"
-#include "kms/api/audit.h"
 #include "kms/keyring.h"
 
 namespace casemate::kms::api {
@@ -36,7 +36,7 @@ struct ServiceOptions {
 struct ServiceParts {
   Keyring& keyring;
   iam::CredentialSource& credentials;
-  AuditLog& audit;
+  audit::Trail& audit;
   const Clock& clock;
   Rng& rng;
   Log log;

@@ -78,7 +78,7 @@ class ServiceTest : public testing::Test {
   ServiceTest() {
     char name[] = "/tmp/kms_service_test_XXXXXX";
     folder_ = ::mkdtemp(name);
-    audit_ = AuditLog::open(folder_ / "audit.jsonl").take();
+    audit_ = audit::Trail::open(folder_ / "audit.jsonl", kNow).take();
     ServiceOptions options;
     EXPECT_THAT(options.trust.add_pem("local", hierarchy_.root_pem()), IsOk());
     options.principal_exists = [](const iam::PrincipalName& principal) {
@@ -161,7 +161,7 @@ class ServiceTest : public testing::Test {
   RootKey root_ = RootKey::generate(rng_);
   Keyring keyring_{*store_, root_, clock_, rng_};
   Credentials credentials_;
-  std::unique_ptr<AuditLog> audit_;
+  std::unique_ptr<audit::Trail> audit_;
   std::unique_ptr<Service> service_;
 };
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "audit/files.h"
 #include "kms/api/service_fixture.h"
 
 namespace casemate::kms::api {
@@ -329,23 +330,13 @@ TEST_F(RecipientTest, RefusesDocumentsBeforeItDecides) {
   EXPECT_THAT(audit_text(), HasSubstr("DocumentUntrusted"));
 }
 
-TEST_F(ServiceTest, KeepsAnAuditChainThatShowsChanges) {
+TEST_F(ServiceTest, WritesEveryCallToTheTrail) {
   const std::string id = create_key();
   call("DescribeKey", {{"KeyId", id}});
   call("DescribeKey", {{"KeyId", id}}, Who::kParent);
-  std::string text = audit_text();
-  EXPECT_THAT(AuditLog::verify_chain(text), IsOkAnd(3U));
-  std::string changed = text;
-  changed.replace(changed.find("DescribeKey"), 11, "DisableKeys");
-  EXPECT_THAT(AuditLog::verify_chain(changed), IsError(ErrorCode::kUntrusted));
-  EXPECT_THAT(AuditLog::verify_chain(std::string_view(text).substr(text.find('\n') + 1)),
-              IsError(ErrorCode::kUntrusted));
-
-  audit_.reset();
-  ASSERT_THAT(os::write_file(folder_ / "audit.jsonl", as_bytes(text + "{\"cut"), 0600), IsOk());
-  audit_ = AuditLog::open(folder_ / "audit.jsonl").take();
-  ASSERT_THAT(audit_->append(json::Object{{"eventName", "x"}}), IsOk());
-  EXPECT_THAT(AuditLog::verify_chain(audit_text()), IsOkAnd(4U));
+  const auto verified = audit::verify_files(folder_ / "audit.jsonl");
+  ASSERT_THAT(verified, IsOk());
+  EXPECT_EQ(verified->events, 3U);
 }
 
 TEST_F(ServiceTest, DecidesOnEncryptionContextTagsAndAliases) {

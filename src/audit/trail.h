@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Trail: one JSON event a line, in CloudTrail's shape, each line sealed to the one before by a hash.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "audit/seal.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "json/value.h"
+#include "os/file.h"
+
+namespace casemate::audit {
+
+struct TrailOptions {
+  // A file that is longer than this is put aside as `audit-SEQUENCE.jsonl`, named by its first event.
+  std::uint64_t file_bytes = std::uint64_t{64} * 1024 * 1024;
+  // Files put aside that are kept; the oldest beyond them are deleted. 0 keeps all.
+  std::size_t files = 32;
+};
+
+// Repair is what had to be done to the end of a trail after a crash. Removed bytes are kept in `audit.torn`.
+struct Repair {
+  std::uint64_t removed_bytes = 0;
+  std::uint64_t lost_events = 0;  // that the head file knew of
+};
+
+class Trail {
+ public:
+  // open appends to `path` (mode 0600), going on with the chain that is there. What follows the last whole event, left
+  // by a crash in the middle of writing, is moved to `audit.torn` and noted by an event of its own. Errors: kMalformed
+  // (no event in the last 2 MiB is whole), kInternal.
+  static Result<std::unique_ptr<Trail>> open(const os::Path& path, WallTime now, const TrailOptions& options = {});
+
+  // append adds the member `casemate` and writes the line. An event with `readOnly` false is on the disk when it
+  // returns (calls that wait share one fdatasync), any other is in the file. Errors: kLimit (no space), kInternal: the
+  // caller must refuse the call.
+  Result<void> append(json::Object event);
+
+  const Repair& repair() const { return repair_; }
+  const os::Path& path() const { return path_; }
+
+ private:
+  Trail(os::Path path, const TrailOptions& options) : path_(std::move(path)), options_(options) {}
+  Result<void> recover();
+  Result<void> write_line(const std::string& line);
+  Result<void> rotate();
+  Result<void> sync(std::uint64_t sequence, std::unique_lock<std::mutex>& lock);
+
+  const os::Path path_;
+  const TrailOptions options_;
+  Repair repair_;
+
+  std::mutex mutex_;
+  std::condition_variable synced_changed_;
+  std::shared_ptr<UniqueFd> file_;  // shared with a sync that is under way while the file is put aside
+  UniqueFd head_;
+  std::uint64_t size_ = 0;
+  std::uint64_t first_sequence_ = 1;  // of this file
+  Link last_;
+  std::uint64_t synced_ = 0;
+  bool syncing_ = false;
+  bool broken_ = false;  // a sync failed: the kernel may have dropped pages, so that nothing after it can be promised
+};
+
+}  // namespace casemate::audit
