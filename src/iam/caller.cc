@@ -18,6 +18,7 @@ void add_caller_keys(RequestContext& context, const Caller& caller) {
   }
   for (const auto& [key, value] : principal.tags) context.set("aws:PrincipalTag/" + key, value);
   if (caller.token_issue_time) context.set_time("aws:TokenIssueTime", *caller.token_issue_time);
+  if (!caller.source_identity.empty()) context.set("aws:SourceIdentity", caller.source_identity);
   if (caller.multi_factor) context.set_bool("aws:MultiFactorAuthPresent", *caller.multi_factor);
 }
 

@@ -31,6 +31,8 @@ struct Caller {
   std::vector<NamedPolicy> session_policies;      // empty: the session is not narrowed
   std::optional<WallTime> token_issue_time;       // of temporary credentials
   std::optional<bool> multi_factor;               // of temporary credentials
+  std::vector<std::string> transitive_tag_keys;   // session tags that go on to the next role of a chain
+  std::string source_identity;                    // empty: none
 };
 
 // Callers are shared by the sessions that look the same key up at once.
@@ -38,7 +40,7 @@ using CallerPtr = std::shared_ptr<const Caller>;
 using CredentialSource = sigv4::CredentialSource<CallerPtr>;
 
 // add_caller_keys sets aws:PrincipalArn, PrincipalAccount, PrincipalType, userid, username, PrincipalTag/*,
-// TokenIssueTime and MultiFactorAuthPresent.
+// TokenIssueTime, MultiFactorAuthPresent and SourceIdentity.
 void add_caller_keys(RequestContext& context, const Caller& caller);
 
 // add_request_keys sets aws:SourceIp, SecureTransport, CurrentTime, EpochTime, RequestedRegion, UserAgent and

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Service: STS on the wire (query protocol, version 2011-06-15): GetCallerIdentity and AssumeRole.
+// Service: STS on the wire (query protocol, version 2011-06-15): GetCallerIdentity, AssumeRole, GetSessionToken,
+// GetAccessKeyInfo, DecodeAuthorizationMessage.
 #pragma once
 
 #include <functional>
@@ -8,14 +9,18 @@
 
 #include "base/log.h"
 #include "http/message.h"
+#include "identity/directory.h"
 #include "json/value.h"
-#include "sts/directory.h"
 
 namespace casemate::sts {
 
 struct ServiceOptions {
   std::vector<std::string> regions{"us-east-1"};
   std::chrono::seconds signature_skew{300};
+  // The audit event of a request, for DecodeAuthorizationMessage: here the encoded message is the denied request's id.
+  std::function<Result<json::Value>(std::string_view request_id)> find_event = [](std::string_view) {
+    return Result<json::Value>(not_found("no audit log"));
+  };
 };
 
 class Service {
@@ -24,7 +29,7 @@ class Service {
   using Audit = std::function<Result<void>(json::Object event)>;
 
   // The directory, the clock and the generator must outlive the service.
-  Service(Directory& directory, Audit audit, const Clock& clock, Rng& rng, Log log, ServiceOptions options)
+  Service(identity::Directory& directory, Audit audit, const Clock& clock, Rng& rng, Log log, ServiceOptions options)
       : directory_(directory),
         audit_(std::move(audit)),
         clock_(clock),
@@ -36,13 +41,7 @@ class Service {
   http::Response handle(const http::Request& request);
 
  private:
-  struct Answer;
-  struct Parameters;
-  Answer run(const Parameters& parameters, const iam::Caller& caller, const http::Request& request, WallTime now);
-  Answer assume_role(const Parameters& parameters, const iam::Caller& caller, const http::Request& request,
-                     WallTime now);
-
-  Directory& directory_;
+  identity::Directory& directory_;
   Audit audit_;
   const Clock& clock_;
   Rng& rng_;

@@ -3,65 +3,119 @@
 
 #include "base/test_matchers.h"
 #include "crypto/rng.h"
+#include "query/query.h"
+#include "sigv4/canonical.h"
 #include "sts/service.h"
 
 namespace casemate::sts {
 namespace {
 
+using identity::Entity;
+using identity::Kind;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr std::string_view kAccount = "111122223333";
+constexpr std::string_view kOther = "444455556666";
 const WallTime kNow{std::chrono::seconds{1'800'000'000}};
+
+identity::Document document(std::string_view statements, iam::PolicyType type) {
+  const std::string text = fmt::format(R"({{"Version":"2012-10-17","Statement":[{}]}})", statements);
+  auto parsed = iam::parse_policy(text, type);
+  EXPECT_THAT(parsed, IsOk()) << text;
+  return {text, parsed.take()};
+}
 
 class Sts : public testing::Test {
  protected:
-  Sts() {
-    User admin;
-    admin.account = kAccount;
-    admin.name = "admin";
-    admin.access_key_id = "AKIDADMIN";
-    admin.secret_access_key = Secret::copy_of(as_bytes("secret"));
-    admin.policies = {
-        {"AdministratorAccess",
-         iam::parse_policy(R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]})",
-                           iam::PolicyType::kIdentity)
-             .take()}};
-    EXPECT_THAT(directory_.add_user(std::move(admin)), IsOk());
-    Role parent;
-    parent.account = kAccount;
-    parent.name = "casemate-parent";
-    parent.trust =
-        iam::parse_policy(
-            R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com","AWS":"arn:aws:iam::111122223333:root"},"Action":"sts:AssumeRole"}]})",
-            iam::PolicyType::kTrust)
-            .take();
-    EXPECT_THAT(directory_.add_role(std::move(parent)), IsOk());
+  Sts() : directory_(identity::TokenSealer(Secret::copy_of(Bytes(32, 5))), world(), [](const auto&) { return Result<void>(); }) {
+    add_user(kAccount, "admin", "AKIDADMIN", R"({"Effect":"Allow","Action":"*","Resource":"*"})");
+    add_user(kAccount, "plain", "AKIDPLAIN", "");
+    add_user(kOther, "guest", "AKIDGUEST", R"({"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"})");
+    add_role("casemate-parent", R"({"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com","AWS":"111122223333"},"Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]})");
+    add_role("partner", R"({"Effect":"Allow","Principal":{"AWS":"444455556666"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"secret-42"}}})");
+    add_role("second", R"({"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/casemate-parent"},"Action":["sts:AssumeRole","sts:TagSession"]})");
+    add_role("plain-only", R"({"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/plain"},"Action":"sts:AssumeRole"})");
   }
 
-  http::Response call(std::string_view body, const sigv4::Credentials& credentials) {
+  static identity::State world() {
+    identity::State state;
+    state.accounts = {{std::string(kAccount), ""}, {std::string(kOther), ""}};
+    return state;
+  }
+  void put(Entity entity) {
+    EXPECT_THAT(directory_.change([&](identity::State& state) {
+      state.put(std::move(entity));
+      return true;
+    }),
+                IsOk());
+  }
+  void add_user(std::string_view account, std::string_view name, std::string_view key, std::string_view statement) {
+    Entity user;
+    user.account = account;
+    user.name = name;
+    user.id = identity::make_unique_id("AIDA", name);
+    if (!statement.empty()) user.inline_policies["p"] = document(statement, iam::PolicyType::kIdentity);
+    identity::AccessKey access;
+    access.id = key;
+    access.secret = std::make_shared<const Secret>(Secret::copy_of(as_bytes("secret")));
+    user.keys[access.id] = access;
+    put(std::move(user));
+  }
+  void add_role(std::string_view name, std::string_view trust) {
+    Entity role;
+    role.kind = Kind::kRole;
+    role.account = kAccount;
+    role.name = name;
+    role.id = identity::make_unique_id("AROA", name);
+    role.trust = document(trust, iam::PolicyType::kTrust);
+    role.inline_policies["all"] = document(R"({"Effect":"Allow","Action":"*","Resource":"*"})", iam::PolicyType::kIdentity);
+    put(std::move(role));
+  }
+
+  http::Response call(const std::string& action, const std::vector<std::pair<std::string, std::string>>& parameters,
+                      const sigv4::Credentials& credentials) {
     http::Request request;
     request.method = "POST";
     request.target = "/";
     request.headers.add("Host", "sts.us-east-1.amazonaws.com");
     request.headers.add("Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
-    request.body = body;
+    request.body = "Action=" + action + "&Version=2011-06-15";
+    for (const auto& [name, value] : parameters) request.body += "&" + name + "=" + sigv4::uri_encode(value);
     EXPECT_THAT(sigv4::sign(request, credentials, "us-east-1", "sts", clock_.now()), IsOk());
     return service_.handle(request);
   }
-  http::Response call(std::string_view body) { return call(body, sigv4::Credentials::of("AKIDADMIN", "secret")); }
-  const Role& parent() { return *directory_.find_role("arn:aws:iam::111122223333:role/casemate-parent"); }
-  sigv4::Credentials session(std::chrono::seconds lifetime) {
-    const SessionCredentials made = directory_.issue(parent(), "i-0123456789abcdef0", {}, lifetime, clock_.now(), rng_);
-    return sigv4::Credentials::of(made.access_key_id, as_text(made.secret_access_key.expose()), made.session_token);
+  static sigv4::Credentials key(std::string_view id) { return sigv4::Credentials::of(id, "secret"); }
+  static std::string role_arn(std::string_view name) { return fmt::format("arn:aws:iam::{}:role/{}", kAccount, name); }
+  http::Response assume(std::string_view role, const sigv4::Credentials& who,
+                        std::vector<std::pair<std::string, std::string>> more = {}) {
+    more.emplace_back("RoleArn", role_arn(role));
+    more.emplace_back("RoleSessionName", "test");
+    return call("AssumeRole", more, who);
+  }
+  sigv4::Credentials credentials_of(const http::Response& response) {
+    EXPECT_EQ(response.status, 200U) << response.body;
+    return sigv4::Credentials::of(between(response.body, "AccessKeyId"), between(response.body, "SecretAccessKey"),
+                                  between(response.body, "SessionToken"));
   }
   static std::string between(const std::string& text, const std::string& name) {
-    const std::size_t from = text.find("<" + name + ">") + name.size() + 2;
+    const std::size_t open = text.find("<" + name + ">");
+    if (open == std::string::npos) return "";
+    const std::size_t from = open + name.size() + 2;
     return text.substr(from, text.find("</" + name + ">") - from);
+  }
+  iam::CallerPtr caller_of(const sigv4::Credentials& who) {
+    auto found = directory_.find(who.access_key_id, who.session_token, clock_.now());
+    EXPECT_EQ(found.found, sigv4::Found::kCredential);
+    return found.identity;
+  }
+  std::string who(const sigv4::Credentials& credentials) {
+    return between(call("GetCallerIdentity", {}, credentials).body, "Arn");
   }
 
   crypto::SystemRng rng_;
   FixedClock clock_{kNow};
-  Directory directory_{TokenSealer(Secret::copy_of(Bytes(32, 5)))};
+  identity::Directory directory_;
   std::vector<json::Object> events_;
   Service service_{directory_,
                    [this](json::Object event) {
@@ -71,85 +125,154 @@ class Sts : public testing::Test {
                    clock_,
                    rng_,
                    Log{},
-                   {}};
+                   {{"us-east-1"},
+                    std::chrono::seconds{300},
+                    [this](std::string_view id) -> Result<json::Value> {
+                      for (const json::Object& event : events_) {
+                        const json::Value value(event);
+                        if (*value.string_at("requestID") == id) return value;
+                      }
+                      return not_found("no such event");
+                    }}};
 };
 
 TEST_F(Sts, NamesTheCaller) {
-  const http::Response admin = call("Action=GetCallerIdentity&Version=2011-06-15");
+  const http::Response admin = call("GetCallerIdentity", {}, key("AKIDADMIN"));
   EXPECT_EQ(admin.status, 200U);
   EXPECT_EQ(between(admin.body, "Arn"), "arn:aws:iam::111122223333:user/admin");
   EXPECT_EQ(between(admin.body, "Account"), kAccount);
-  const http::Response role = call("Action=GetCallerIdentity&Version=2011-06-15", session(std::chrono::hours{1}));
-  EXPECT_EQ(between(role.body, "Arn"), "arn:aws:sts::111122223333:assumed-role/casemate-parent/i-0123456789abcdef0");
-  EXPECT_THAT(between(role.body, "UserId"), testing::EndsWith(":i-0123456789abcdef0"));
+  // It needs no permission.
+  EXPECT_EQ(who(key("AKIDPLAIN")), "arn:aws:iam::111122223333:user/plain");
   EXPECT_EQ(events_.size(), 2U);
 }
 
-TEST_F(Sts, RefusesExpiredForeignAndMixedTokens) {
-  const sigv4::Credentials good = session(std::chrono::hours{1});
-  const std::string body = "Action=GetCallerIdentity&Version=2011-06-15";
-  clock_.advance(std::chrono::hours{1});
-  EXPECT_THAT(call(body, good).body, HasSubstr("<Code>ExpiredToken</Code>"));
-  clock_.set(kNow);
-  EXPECT_THAT(
-      call(body, sigv4::Credentials::of(good.access_key_id, as_text(good.secret_access_key.expose()), "bm90IG91cnM="))
-          .body,
-      HasSubstr("InvalidClientTokenId"));
-  EXPECT_THAT(call(body, sigv4::Credentials::of("AKIDADMIN", "secret", good.session_token)).body,
-              HasSubstr("InvalidClientTokenId"));
-  EXPECT_THAT(call(body, sigv4::Credentials::of(good.access_key_id, as_text(good.secret_access_key.expose()))).body,
-              HasSubstr("InvalidClientTokenId"));
-  EXPECT_EQ(call(body, sigv4::Credentials::of("AKIDADMIN", "wrong")).status, 403U);
-}
-
 TEST_F(Sts, GivesSessionsOfRolesToThoseThatMayHaveThem) {
-  const http::Response assumed = call(
-      "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fcasemate-parent&"
-      "RoleSessionName=test");
-  ASSERT_EQ(assumed.status, 200U) << assumed.body;
-  const auto credentials =
-      sigv4::Credentials::of(between(assumed.body, "AccessKeyId"), between(assumed.body, "SecretAccessKey"),
-                             between(assumed.body, "SessionToken"));
-  EXPECT_THAT(call("Action=GetCallerIdentity&Version=2011-06-15", credentials).body,
-              HasSubstr("assumed-role/casemate-parent/test"));
-  const std::string again =
-      "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fcasemate-parent&"
-      "RoleSessionName=again";
-  EXPECT_EQ(call(again, credentials).status, 403U);
-  EXPECT_THAT(call("Action=AssumeRole&Version=2011-06-15&RoleArn=nope&RoleSessionName=test").body,
-              HasSubstr("nope is invalid"));
-  EXPECT_THAT(call("Action=Nope&Version=2011-06-15").body, HasSubstr("InvalidAction"));
+  const http::Response assumed = assume("casemate-parent", key("AKIDADMIN"));
+  const auto credentials = credentials_of(assumed);
+  EXPECT_THAT(credentials.access_key_id, testing::MatchesRegex("ASIA[A-Z2-7]{16}"));
+  EXPECT_EQ(who(credentials), "arn:aws:sts::111122223333:assumed-role/casemate-parent/test");
+  EXPECT_THAT(assumed.body, Not(HasSubstr("PackedPolicySize")));
+  // The trust policy leaves it to the account, and this user's policies say nothing.
+  EXPECT_EQ(assume("casemate-parent", key("AKIDPLAIN")).status, 403U);
+  // Named itself, a user needs no policy of its own; others do not get in by theirs.
+  EXPECT_EQ(assume("plain-only", key("AKIDPLAIN")).status, 200U);
+  EXPECT_EQ(assume("plain-only", key("AKIDADMIN")).status, 403U);
+  EXPECT_EQ(between(assume("none", key("AKIDADMIN")).body, "Message"),
+            "User: arn:aws:iam::111122223333:user/admin is not authorized to perform: sts:AssumeRole on resource: "
+            "arn:aws:iam::111122223333:role/none");
   for (const json::Object& event : events_)
-    EXPECT_THAT(json::encode(event),
-                testing::Not(HasSubstr(std::string(as_text(credentials.secret_access_key.expose())))));
+    EXPECT_THAT(json::encode(event), Not(HasSubstr(std::string(as_text(credentials.secret_access_key.expose())))));
 }
 
-TEST_F(Sts, KnowsWhoExists) {
-  const auto exists = [&](const char* text) { return directory_.exists({iam::PrincipalKind::kAws, text}); };
-  EXPECT_TRUE(exists("111122223333"));
-  EXPECT_TRUE(exists("arn:aws:iam::111122223333:root"));
-  EXPECT_TRUE(exists("arn:aws:iam::111122223333:user/admin"));
-  EXPECT_TRUE(exists("arn:aws:sts::111122223333:assumed-role/casemate-parent/i-0"));
-  EXPECT_TRUE(exists("arn:aws:iam::999922223333:user/anyone"));
-  EXPECT_FALSE(exists("arn:aws:iam::111122223333:user/nobody"));
-  EXPECT_FALSE(exists("arn:aws:sts::111122223333:assumed-role/none/i-0"));
-  EXPECT_FALSE(exists("arn:aws-cn:iam::111122223333:root"));
+TEST_F(Sts, AsksForTheExternalId) {
+  EXPECT_EQ(assume("partner", key("AKIDGUEST")).status, 403U);
+  EXPECT_EQ(assume("partner", key("AKIDGUEST"), {{"ExternalId", "secret-41"}}).status, 403U);
+  EXPECT_EQ(assume("partner", key("AKIDGUEST"), {{"ExternalId", "secret-42"}}).status, 200U);
+  EXPECT_EQ(assume("partner", key("AKIDGUEST"), {{"ExternalId", "x"}}).status, 400U);
 }
 
-TEST(TokenSealer, OpensOnlyWhatItSealed) {
-  crypto::SystemRng rng;
-  const TokenSealer sealer(Secret::copy_of(Bytes(32, 5)));
-  Session session;
-  session.access_key_id = "ASIA";
-  session.secret_access_key = Secret::copy_of(as_bytes("s"));
-  const std::string token = sealer.seal(session, rng);
-  EXPECT_THAT(sealer.open(token), IsOk());
-  EXPECT_THAT(TokenSealer(Secret::copy_of(Bytes(32, 6))).open(token), IsError(ErrorCode::kUntrusted));
-  for (std::size_t i = 0; i < token.size(); ++i) {
-    std::string damaged = token;
-    damaged[i] = damaged[i] == 'A' ? 'B' : 'A';
-    EXPECT_THAT(sealer.open(damaged), IsError(ErrorCode::kUntrusted)) << i;
+TEST_F(Sts, NarrowsSessionsByPolicies) {
+  const auto narrowed = credentials_of(
+      assume("casemate-parent", key("AKIDADMIN"),
+             {{"Policy", R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"kms:List*","Resource":"*"}]})"},
+              {"PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/ReadOnlyAccess"}}));
+  EXPECT_EQ(caller_of(narrowed)->session_policies.size(), 2U);
+  EXPECT_THAT(assume("casemate-parent", key("AKIDADMIN"), {{"Policy", "{}"}}).body, HasSubstr("MalformedPolicyDocument"));
+  EXPECT_EQ(assume("casemate-parent", key("AKIDADMIN"), {{"PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/None"}}).status,
+            400U);
+  EXPECT_EQ(assume("casemate-parent", key("AKIDADMIN"), {{"Policy", std::string(2049, ' ')}}).status, 400U);
+}
+
+TEST_F(Sts, LimitsDurations) {
+  const auto expiration = [&](const char* seconds) {
+    return between(assume("casemate-parent", key("AKIDADMIN"), {{"DurationSeconds", seconds}}).body, "Expiration");
+  };
+  EXPECT_EQ(expiration("900"), query::time_text(kNow + std::chrono::seconds{900}));
+  EXPECT_EQ(expiration("899"), "");
+  EXPECT_EQ(expiration("43201"), "");
+  EXPECT_EQ(expiration("15m"), "");
+  EXPECT_THAT(assume("casemate-parent", key("AKIDADMIN"), {{"DurationSeconds", "3601"}}).body,
+              HasSubstr("exceeds the MaxSessionDuration set for this role"));
+}
+
+TEST_F(Sts, ChainsRolesForAnHourAtMost) {
+  const auto first = credentials_of(
+      assume("casemate-parent", key("AKIDADMIN"),
+             {{"Tags.member.1.Key", "team"}, {"Tags.member.1.Value", "blue"}, {"Tags.member.2.Key", "mood"},
+              {"Tags.member.2.Value", "good"}, {"TransitiveTagKeys.member.1", "team"}, {"SourceIdentity", "alice"}}));
+  EXPECT_EQ(caller_of(first)->principal.tags.size(), 2U);
+  EXPECT_EQ(caller_of(first)->source_identity, "alice");
+  EXPECT_THAT(assume("second", first, {{"DurationSeconds", "3601"}}).body, HasSubstr("role chaining"));
+  const auto second = credentials_of(assume("second", first));
+  const auto caller = caller_of(second);
+  EXPECT_THAT(caller->principal.tags, testing::ElementsAre(testing::Pair("team", "blue")));
+  EXPECT_EQ(caller->source_identity, "alice");
+  EXPECT_THAT(assume("second", first, {{"Tags.member.1.Key", "Team"}, {"Tags.member.1.Value", "red"}}).body,
+              HasSubstr("transitive tag key"));
+  EXPECT_EQ(assume("second", key("AKIDADMIN")).status, 403U);
+}
+
+TEST_F(Sts, ForgetsSessionsOfARoleMadeAnew) {
+  const auto credentials = credentials_of(assume("casemate-parent", key("AKIDADMIN")));
+  Entity anew = *directory_.state()->find_role(role_arn("casemate-parent"));
+  anew.id = "AROANEW";
+  put(std::move(anew));
+  EXPECT_THAT(call("GetCallerIdentity", {}, credentials).body, HasSubstr("InvalidClientTokenId"));
+}
+
+TEST_F(Sts, RefusesExpiredForeignAndMixedTokens) {
+  const auto good = credentials_of(assume("casemate-parent", key("AKIDADMIN")));
+  const std::string secret(as_text(good.secret_access_key.expose()));
+  EXPECT_THAT(who(good), HasSubstr("assumed-role"));
+  clock_.advance(std::chrono::hours{1});
+  EXPECT_THAT(call("GetCallerIdentity", {}, good).body, HasSubstr("<Code>ExpiredToken</Code>"));
+  clock_.set(kNow);
+  for (const auto& bad : {sigv4::Credentials::of(good.access_key_id, secret, "bm90IG91cnM="),
+                          sigv4::Credentials::of("AKIDADMIN", "secret", good.session_token),
+                          sigv4::Credentials::of(good.access_key_id, secret)}) {
+    EXPECT_THAT(call("GetCallerIdentity", {}, bad).body, HasSubstr("InvalidClientTokenId"));
   }
+  EXPECT_EQ(call("GetCallerIdentity", {}, sigv4::Credentials::of("AKIDADMIN", "wrong")).status, 403U);
+}
+
+TEST_F(Sts, GivesUsersTemporaryCredentials) {
+  const auto session = credentials_of(call("GetSessionToken", {{"DurationSeconds", "900"}}, key("AKIDPLAIN")));
+  EXPECT_EQ(who(session), "arn:aws:iam::111122223333:user/plain");
+  EXPECT_TRUE(caller_of(session)->token_issue_time.has_value());
+  EXPECT_THAT(call("GetSessionToken", {}, session).body, HasSubstr("AccessDenied"));
+  EXPECT_EQ(call("GetSessionToken", {{"DurationSeconds", "129601"}}, key("AKIDPLAIN")).status, 400U);
+  EXPECT_EQ(call("GetSessionToken", {{"SerialNumber", "x"}, {"TokenCode", "123456"}}, key("AKIDPLAIN")).status, 403U);
+}
+
+TEST_F(Sts, TellsTheAccountOfAKey) {
+  const std::string id = identity::make_access_key_id("AKIA", kOther, rng_);
+  EXPECT_EQ(between(call("GetAccessKeyInfo", {{"AccessKeyId", id}}, key("AKIDADMIN")).body, "Account"), kOther);
+  EXPECT_EQ(between(call("GetAccessKeyInfo", {{"AccessKeyId", "AKIDGUEST"}}, key("AKIDADMIN")).body, "Account"), kOther);
+  EXPECT_EQ(call("GetAccessKeyInfo", {{"AccessKeyId", "nope"}}, key("AKIDADMIN")).status, 400U);
+  EXPECT_EQ(call("GetAccessKeyInfo", {{"AccessKeyId", id}}, key("AKIDPLAIN")).status, 403U);
+}
+
+TEST_F(Sts, DecodesDenialsForThoseWhoMayRead) {
+  const http::Response refused = assume("casemate-parent", key("AKIDPLAIN"));
+  const std::string id = *refused.headers.find("x-amzn-RequestId");
+  EXPECT_THAT(refused.body, Not(HasSubstr("decision")));
+  const std::string decoded =
+      between(call("DecodeAuthorizationMessage", {{"EncodedMessage", id}}, key("AKIDADMIN")).body, "DecodedMessage");
+  EXPECT_THAT(decoded, AllOf(HasSubstr("ImplicitlyDenied"), HasSubstr("explanation")));
+  EXPECT_THAT(call("DecodeAuthorizationMessage", {{"EncodedMessage", id}}, key("AKIDPLAIN")).body,
+              HasSubstr("not authorized to perform: sts:DecodeAuthorizationMessage"));
+  EXPECT_EQ(call("DecodeAuthorizationMessage", {{"EncodedMessage", "x"}}, key("AKIDADMIN")).status, 400U);
+  // Another account's denials are none of this one's business, whatever its permissions.
+  const std::string foreign =
+      *call("DecodeAuthorizationMessage", {{"EncodedMessage", id}}, key("AKIDGUEST")).headers.find("x-amzn-RequestId");
+  EXPECT_THAT(call("DecodeAuthorizationMessage", {{"EncodedMessage", foreign}}, key("AKIDADMIN")).body,
+              HasSubstr("InvalidAuthorizationMessageException"));
+}
+
+TEST_F(Sts, NamesWhatItDoesNotHave) {
+  EXPECT_THAT(call("Nope", {}, key("AKIDADMIN")).body, HasSubstr("InvalidAction"));
+  EXPECT_THAT(call("AssumeRole", {{"RoleArn", "nope"}, {"RoleSessionName", "test"}}, key("AKIDADMIN")).body,
+              HasSubstr("nope is invalid"));
 }
 
 }  // namespace
