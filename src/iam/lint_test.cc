@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/test_matchers.h"
+#include "iam/diff.h"
 #include "iam/simulate.h"
 
 namespace casemate::iam {
@@ -65,7 +66,104 @@ TEST(Lint, FindsWaysAroundTheAttestationCondition) {
   EXPECT_THAT(codes(right + R"(,{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/x"},"Action":"kms:*","Resource":"*"})"),
               UnorderedElementsAre("Detour"));
   EXPECT_THAT(codes(right + R"(,{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"kms:*","Resource":"*"})"),
-              UnorderedElementsAre("DelegatedDetour"));
+              UnorderedElementsAre("DelegatedDetour", "Redundant"));
+}
+
+TEST(Lint, FindsWhatNeverAppliesOrChangesNothing) {
+  const auto with = [](std::string_view more) { return fmt::format("{},{}", kAdmin, more); };
+  EXPECT_THAT(codes(with(R"({"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/r"},"Action":"kms:Encrypt","Resource":"*"},
+                           {"Effect":"Deny","Principal":{"AWS":"111122223333"},"Action":"kms:E*","Resource":"*"})")),
+              UnorderedElementsAre("Unreachable"));
+  EXPECT_THAT(codes(with(R"({"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:PutKeyPolicy","Resource":"*"})")),
+              UnorderedElementsAre("Redundant"));
+  EXPECT_THAT(codes(fmt::format("{0},{0}", kAdmin)), UnorderedElementsAre("Redundant"));
+  EXPECT_THAT(codes(with(R"({"Effect":"Deny","Principal":"*","Action":"kms:PutKeyPolicy","Resource":"*"})")), UnorderedElementsAre("LockOut"));
+  EXPECT_THAT(codes(with(R"({"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/r"},"Action":"kms:Encrypt","Resource":"*",
+                            "Condition":{"StringEquals":{"aws:PrincipalTag/a":"1"},"StringEqualsIgnoreCase":{"aws:principaltag/A":"2"}}})")),
+              UnorderedElementsAre("Contradiction"));
+  EXPECT_THAT(codes(with(R"({"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/r"},"Action":"kms:Encrypt","Resource":"*",
+                            "Condition":{"StringEquals":{"kms:ViaService":"x"},"Null":{"kms:ViaService":"true"}}})")),
+              UnorderedElementsAre("Contradiction"));
+  EXPECT_THAT(codes(with(R"({"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/r"},"Action":"kms:Encrypt","Resource":"*",
+                            "Condition":{"StringEquals":{"kms:ViaService":"x"},"StringNotEquals":{"kms:ViaService":["x","y"]}}})")),
+              UnorderedElementsAre("Contradiction"));
+  EXPECT_THAT(codes(fmt::format(R"({},{{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::111122223333:role/r"}},"Action":"kms:Decrypt","Resource":"*",
+                            "Condition":{{"StringEquals":{{"kms:RecipientAttestation:PCR0":"{}","kms:RecipientAttestation:ImageSha384":"{}"}}}}}})",
+                                kAdmin, kPcr, std::string(96, 'b'))),
+              UnorderedElementsAre("Contradiction"));
+}
+
+TEST(Lint, FindsNamesThatNobodyHas) {
+  const auto with = [](std::string_view more) { return fmt::format("{},{}", kAdmin, more); };
+  EXPECT_THAT(codes(with(R"({"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/r"},"Action":"kms:Decript","Resource":"*"})")),
+              UnorderedElementsAre("ActionUnknown"));
+  EXPECT_THAT(codes(with(R"({"Effect":"Deny","Principal":{"AWS":"arn:aws:iam::111122223333:role/r"},"Action":"kms:Decrypt","Resource":"*",
+                            "Condition":{"StringEquals":{"kms:RecipientAttestation:PKR1":"x","kms:EncryptionContext:App":"x","kms:KeySpek":"x"}}})")),
+              UnorderedElementsAre("KeyUnknown", "KeyUnknown"));
+  const auto old = parse_policy(
+      R"({"Statement":[{"Effect":"Allow","Action":"kms:ListKeys","Resource":"*","Condition":{"StringEquals":{"aws:userid":"${aws:username}"}}}]})",
+      PolicyType::kIdentity);
+  ASSERT_THAT(old, IsOk());
+  const auto findings = lint_policy(**old, PolicyType::kIdentity);
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_EQ(findings.front().code, "VariableLiteral");
+  const auto named = parse_policy(fmt::format(R"({{"Statement":[{}]}})", kAdmin), PolicyType::kResource).take();
+  EXPECT_THAT(lint_policy(*named, PolicyType::kResource, {[](const PrincipalName&) { return true; }}), testing::IsEmpty());
+  const auto missing = lint_policy(*named, PolicyType::kResource, {[](const PrincipalName&) { return false; }});
+  ASSERT_EQ(missing.size(), 1U);
+  EXPECT_EQ(missing.front().code, "PrincipalMissing");
+}
+
+Difference diff(std::string_view before, std::string_view after) {
+  const auto parse = [](std::string_view statements) {
+    const auto policy = parse_policy(fmt::format(R"({{"Version":"2012-10-17","Statement":[{}]}})", statements), PolicyType::kResource);
+    EXPECT_THAT(policy, IsOk());
+    return policy.value();
+  };
+  return diff_policies(*parse(before), *parse(after), PolicyType::kResource, "111122223333");
+}
+
+TEST(Diff, SeesThroughForm) {
+  const std::string one = attested("StringEqualsIgnoreCase", kPcr);
+  EXPECT_TRUE(diff(one, one).changes.empty());
+  const std::string split =
+      R"({"Sid":"a","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":["KMS:DESCRIBE*"],"Resource":"*"},)"
+      R"({"Sid":"b","Effect":"Allow","Principal":{"AWS":["111122223333"]},"Action":"kms:PutKeyPolicy","Resource":["*"]})";
+  EXPECT_TRUE(diff(kAdmin, split).changes.empty());
+}
+
+TEST(Diff, NamesWhatBecomesAllowedAndDenied) {
+  const std::string open =
+      fmt::format(R"({},{{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::111122223333:role/r"}},"Action":"kms:Decrypt","Resource":"*"}})", kAdmin);
+  const Difference bound = diff(open, attested("StringEqualsIgnoreCase", kPcr));
+  ASSERT_EQ(bound.changes.size(), 2U);
+  for (const Change& change : bound.changes) {
+    EXPECT_EQ(change.becomes, Becomes::kDenied);
+    EXPECT_EQ(change.principal, "arn:aws:iam::111122223333:role/r");
+    EXPECT_THAT(change.actions, testing::ElementsAre("kms:Decrypt"));
+  }
+  EXPECT_THAT(bound.changes[0].when, testing::ElementsAre("kms:RecipientAttestation:PCR0 has another value"));
+  EXPECT_THAT(bound.changes[1].when, testing::ElementsAre("kms:RecipientAttestation:PCR0 is absent"));
+  const Difference moved = diff(attested("StringEqualsIgnoreCase", kPcr), attested("StringEqualsIgnoreCase", std::string(96, 'b')));
+  ASSERT_EQ(moved.changes.size(), 2U);
+  EXPECT_EQ(moved.changes[0].becomes, Becomes::kAllowed);
+  EXPECT_THAT(moved.changes[0].when, testing::ElementsAre("kms:RecipientAttestation:PCR0 = " + std::string(96, 'b')));
+  EXPECT_EQ(moved.changes[1].becomes, Becomes::kDenied);
+  const Difference wide = diff(kAdmin, R"({"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:*","Resource":"*"})");
+  ASSERT_EQ(wide.changes.size(), 1U);
+  EXPECT_EQ(wide.changes[0].principal, "whoever in account 111122223333 has an identity-based policy that allows it");
+  EXPECT_TRUE(wide.changes[0].when.empty());
+  EXPECT_GT(wide.changes[0].actions.size(), 40U);
+}
+
+TEST(Diff, IsBoundedUnderManyConditions) {
+  std::string conditions;
+  for (int i = 0; i < 12; ++i) conditions += fmt::format(R"({}"aws:PrincipalTag/k{}":["a","b","c"])", i == 0 ? "" : ",", i);
+  const Difference many = diff(kAdmin, fmt::format(
+      R"({},{{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::111122223333:role/r"}},"Action":"kms:Encrypt","Resource":"*","Condition":{{"StringEquals":{{{}}}}}}})",
+      kAdmin, conditions));
+  EXPECT_FALSE(many.complete);
+  EXPECT_FALSE(many.changes.empty());
 }
 
 TEST(Generate, IsCleanUnderLint) {

@@ -149,10 +149,9 @@ Authority authority_of(std::string_view action, std::string_view resource, bool 
   const std::string folded = fold(action);
   const auto arn = parse_arn(resource);
   const bool key = arn && arn->service == "kms" && arn->resource.starts_with("key/");
-  if (key || (has_policy && (folded.starts_with("kms:") || folded.starts_with("sts:assumerole")))) {
-    return Authority::kResourcePolicy;
-  }
-  return has_policy ? Authority::kEither : Authority::kIdentityOnly;
+  if (key || (has_policy && folded.starts_with("sts:assumerole"))) return Authority::kResourcePolicy;
+  // No key policy speaks about actions without a key, nor about aliases.
+  return has_policy && !folded.starts_with("kms:") ? Authority::kEither : Authority::kIdentityOnly;
 }
 
 }  // namespace
@@ -189,10 +188,16 @@ Result<json::Value> simulate(const json::Value& input) {
 
   AuthorizationRequest asked{caller, action, target.resource, target.account, context};
   asked.authority = authority_of(action, target.resource, resource_policy.has_value());
-  if (resource_policy) asked.resource_policy = &*resource_policy;
+  if (resource_policy && asked.authority != Authority::kIdentityOnly) asked.resource_policy = &*resource_policy;
   asked.grants = grants;
   asked.encryption_context = &encryption_context;
-  const Trace traced = trace(asked);
+  Trace traced = trace(asked);
+  if (const json::Value* refusal = input.find("refusal")) {
+    const std::string cause = TRY(text_of(*refusal, "cause").in("refusal"));
+    const auto known = parse_cause(cause);
+    if (!known) return malformed("refusal.cause: {}: no such cause", cause.substr(0, 64));
+    traced = trace_of(*known, TRY(text_of(*refusal, "detail").in("refusal")), caller.principal.arn, action, target.resource);
+  }
   return json::Object{{"decision", to_string(traced.outcome)}, {"trace", to_json(traced)}};
 }
 

@@ -220,6 +220,8 @@ void classify(Trace& trace, bool document) {
     trace.cause = Cause::kExplicitDeny;
     trace.culprit = closest(trace, "", Effect::kDeny, applied);
     if (trace.culprit) trace.because = cause_of_conditions(statement(trace.culprit), true, document);
+    // Of a Deny the condition is met: only registers say something that way round.
+    if (trace.because == Cause::kCondition || trace.because == Cause::kEncryptionContext) trace.because = Cause::kNone;
     return;
   }
   if (trace.blame == Blame::kBoundary || trace.blame == Blame::kSession) {
