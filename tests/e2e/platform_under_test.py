@@ -89,8 +89,8 @@ class Platform:
         assert output.status == 0, f"{command}\n{output}"
         return output.out
 
-    def up(self):
-        self.ok("casemate up --listen 127.0.0.1:0 --imds 127.0.0.1:0", self.base)
+    def up(self, flags=""):
+        self.ok(f"casemate up --listen 127.0.0.1:0 --imds 127.0.0.1:0 {flags}", self.base)
         self.parent = self.environment("")
         self.admin = self.environment("--admin")
         # The functions of the shell do not cross an exec; the tests say --endpoint-url themselves where it is needed.

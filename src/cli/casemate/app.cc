@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "cli/casemate/attest.h"
+#include "cli/casemate/audit.h"
 #include "cli/casemate/demo.h"
 #include "cli/casemate/exec.h"
 #include "cli/casemate/explain.h"
@@ -30,6 +31,7 @@ int run_casemate(int argc, char** argv) {
   add_pki(app, exit_code);
   add_policy(app, exit_code);
   add_explain(app, exit_code);
+  add_audit(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -69,6 +69,10 @@ Result<os::ProcessId> start_casemated(const os::Paths& paths, const UpOptions& o
   const UniqueFd log_fd = TRY(os::open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600));
   os::SpawnOptions spawn;
   spawn.arguments = {TRY(sibling_program("casemated")).native(), "--listen", options.listen, "--imds", options.imds, "--trust", "aws,local"};
+  if (!options.accounts.empty()) {
+    spawn.arguments.emplace_back("--accounts");
+    spawn.arguments.push_back(std::filesystem::absolute(options.accounts).native());
+  }
   spawn.extra_environment = {"CASEMATE_HOME=" + paths.home.native(), "CASEMATE_RUN_DIR=" + paths.run.native()};
   spawn.new_session = true;
   spawn.stdout_fd = log_fd.get();
@@ -120,7 +124,7 @@ int finish(std::string_view verb, const Result<void>& result) {
 Result<void> run_up(const UpOptions& options) {
   const os::Paths paths = TRY(os::paths_from_environment());
   const Endpoints endpoints = TRY(bring_up(paths, options));
-  std::printf("KMS and STS  %s\nIMDS         %s\nState        %s\n\nNext: eval \"$(casemate env)\"\n", endpoints.kms.c_str(),
+  std::printf("KMS, STS, IAM  %s\nIMDS           %s\nState          %s\n\nNext: eval \"$(casemate env)\"\n", endpoints.kms.c_str(),
               endpoints.imds.c_str(), paths.home.c_str());
   return {};
 }
@@ -144,7 +148,7 @@ Result<void> run_status(bool as_json) {
     return {};
   }
   if (status.casemated && status.endpoints) {
-    std::printf("casemated    running, pid %d, KMS and STS at %s, IMDS at %s\n", static_cast<int>(status.casemated->pid),
+    std::printf("casemated    running, pid %d, KMS, STS and IAM at %s, IMDS at %s\n", static_cast<int>(status.casemated->pid),
                 status.endpoints->kms.c_str(), status.endpoints->imds.c_str());
   } else {
     std::printf("casemated    not running\n");
@@ -155,7 +159,7 @@ Result<void> run_status(bool as_json) {
   return {};
 }
 
-Result<void> run_env(Identity identity) {
+Result<void> run_env(const Identity& identity) {
   const os::Paths paths = TRY(os::paths_from_environment());
   std::printf("%s", TRY(environment(paths, identity, installed_aws_cli())).c_str());
   return {};
@@ -183,7 +187,7 @@ Result<Endpoints> read_endpoints(const os::Paths& paths) {
   return Endpoints{*kms, imds == nullptr ? std::string{} : *imds};
 }
 
-Result<AccessKeyText> read_administrator(const os::Paths& paths) {
+Result<AccessKeyText> read_access_key(const os::Paths& paths, std::string_view section) {
   const Secret file = TRY(os::read_secret_file(paths.credentials(), 65536));
   AccessKeyText key;
   bool in_section = false;
@@ -192,7 +196,7 @@ Result<AccessKeyText> read_administrator(const os::Paths& paths) {
     const auto end = std::min(rest.find('\n'), rest.size());
     const std::string_view line = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (line.starts_with('[')) in_section = line == "[admin]";
+    if (line.starts_with('[')) in_section = line == fmt::format("[{}]", section);
     const auto equals = line.find('=');
     if (!in_section || equals == std::string_view::npos) continue;
     const auto trim = [](std::string_view text) {
@@ -204,7 +208,7 @@ Result<AccessKeyText> read_administrator(const os::Paths& paths) {
     if (name == "aws_access_key_id") key.id = trim(line.substr(equals + 1));
     if (name == "aws_secret_access_key") key.secret = trim(line.substr(equals + 1));
   }
-  if (key.id.empty() || key.secret.empty()) return malformed("{}: no key in section [admin]", paths.credentials().native());
+  if (key.id.empty() || key.secret.empty()) return not_found("{}: no key in section [{}]", paths.credentials().native(), section);
   return key;
 }
 
@@ -270,7 +274,7 @@ AwsCli installed_aws_cli() {
   return knows ? AwsCli::kKnowsEndpointVariables : AwsCli::kNeedsFunction;
 }
 
-Result<std::string> environment(const os::Paths& paths, Identity identity, AwsCli cli) {
+Result<std::string> environment(const os::Paths& paths, const Identity& identity, AwsCli cli) {
   if (!running_casemated(paths)) return unavailable("the platform is not up: run casemate up");
   const Endpoints endpoints = TRY(read_endpoints(paths));
   const os::Platform platform = TRY(os::load_platform(paths));
@@ -282,6 +286,7 @@ Result<std::string> environment(const os::Paths& paths, Identity identity, AwsCl
   set("CASEMATE_RUN_DIR", paths.run.native());
   set("AWS_ENDPOINT_URL_KMS", endpoints.kms);
   set("AWS_ENDPOINT_URL_STS", endpoints.kms);
+  set("AWS_ENDPOINT_URL_IAM", endpoints.kms);
   set("AWS_CA_BUNDLE", paths.ca_certificate().native());
   set("NODE_EXTRA_CA_CERTS", paths.ca_certificate().native());
   // AWS CLI 2.9 appends its path without a slash of its own.
@@ -294,8 +299,8 @@ Result<std::string> environment(const os::Paths& paths, Identity identity, AwsCl
   set("AWS_CONFIG_FILE", "/dev/null");
   set("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
   out += "unset AWS_PROFILE AWS_SESSION_TOKEN AWS_EC2_METADATA_DISABLED\n";
-  if (identity == Identity::kAdministrator) {
-    const AccessKeyText key = TRY(read_administrator(paths));
+  if (!identity.section.empty()) {
+    const AccessKeyText key = TRY(read_access_key(paths, identity.section));
     set("AWS_ACCESS_KEY_ID", key.id);
     set("AWS_SECRET_ACCESS_KEY", key.secret);
   } else {
@@ -309,13 +314,15 @@ Result<std::string> environment(const os::Paths& paths, Identity identity, AwsCl
 
 void add_up(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<UpOptions>();
-  CLI::App* verb = app.add_subcommand("up", "Start KMS, STS and IMDS on loopback with a fresh account, or the one that was there");
-  verb->add_option("--listen", options->listen, "Address and port of KMS and STS (HTTPS); port 0 takes any free one")->capture_default_str();
+  CLI::App* verb = app.add_subcommand("up", "Start KMS, STS, IAM and IMDS on loopback with a fresh account, or the one that was there");
+  verb->add_option("--listen", options->listen, "Address and port of KMS, STS and IAM (HTTPS); port 0 takes any free one")->capture_default_str();
   verb->add_option("--imds", options->imds, "Address and port of the instance metadata service")->capture_default_str();
   verb->add_option("--account", options->platform.account, "Account id of a new platform")->capture_default_str();
   verb->add_option("--region", options->platform.region, "Region of a new platform")->capture_default_str();
   verb->add_option("--role-arn", options->platform.role_arn, "Role of the parent instance of a new platform (PCR3)")->capture_default_str();
   verb->add_option("--instance-id", options->platform.instance_id, "Instance id of a new platform (PCR4); random if not given");
+  verb->add_option("--accounts", options->accounts, "File that declares further accounts, their users and roles (JSON)")
+      ->check(CLI::ExistingFile);
   verb->callback([options, &exit_code] { exit_code = finish("up", run_up(*options)); });
 }
 
@@ -336,9 +343,16 @@ void add_status(CLI::App& app, int& exit_code) {
 
 void add_env(CLI::App& app, int& exit_code) {
   auto admin = std::make_shared<bool>(false);
+  auto identity = std::make_shared<Identity>();
   CLI::App* verb = app.add_subcommand("env", "Shell settings for AWS's command line and SDKs: eval \"$(casemate env)\"");
-  verb->add_flag("--admin", *admin, "Be the account's administrator instead of the parent instance's role");
-  verb->callback([admin, &exit_code] { exit_code = finish("env", run_env(*admin ? Identity::kAdministrator : Identity::kParent)); });
+  CLI::Option* flag =
+      verb->add_flag("--admin", *admin, "Be the account's administrator instead of the parent instance's role");
+  verb->add_option("--as", identity->section, "Be a user of a declared account: ACCOUNT-USER, as in the credentials file")
+      ->excludes(flag);
+  verb->callback([admin, identity, &exit_code] {
+    if (*admin) identity->section = kAdministratorSection;
+    exit_code = finish("env", run_env(*identity));
+  });
 }
 
 }  // namespace casemate::cli

@@ -23,6 +23,7 @@ void add_env(CLI::App& app, int& exit_code);
 struct UpOptions {
   std::string listen = "127.0.0.1:4443";
   std::string imds = "127.0.0.1:4169";
+  std::string accounts;  // path of a declaration of further accounts; empty: none
   os::Platform platform{"111122223333", "us-east-1", "arn:aws:iam::111122223333:role/casemate-parent", {}};
 };
 
@@ -48,19 +49,24 @@ Result<void> bring_down(const os::Paths& paths);
 
 Result<Status> platform_status(const os::Paths& paths);
 
-enum class Identity { kParent, kAdministrator };
+// Identity is whose credentials an environment has: a section of the credentials file, or, when it is empty, those that
+// the metadata service gives to the parent instance.
+struct Identity {
+  std::string section;
+};
+inline constexpr std::string_view kAdministratorSection = "admin";
 enum class AwsCli { kKnowsEndpointVariables, kNeedsFunction, kAbsent };
 
 // environment gives the shell text of `casemate env`: exports, and a function `aws` where the installed CLI predates
 // AWS_ENDPOINT_URL.
-Result<std::string> environment(const os::Paths& paths, Identity identity, AwsCli cli);
+Result<std::string> environment(const os::Paths& paths, const Identity& identity, AwsCli cli);
 
-// read_administrator reads the access key of the account's administrator from CASEMATE_HOME/credentials.
+// read_access_key reads a section of CASEMATE_HOME/credentials: `admin`, or `ACCOUNT-USER` of a declared account.
 struct AccessKeyText {
   std::string id;
   std::string secret;
 };
-Result<AccessKeyText> read_administrator(const os::Paths& paths);
+Result<AccessKeyText> read_access_key(const os::Paths& paths, std::string_view section);
 
 Result<Endpoints> read_endpoints(const os::Paths& paths);
 AwsCli installed_aws_cli();

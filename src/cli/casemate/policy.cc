@@ -11,10 +11,12 @@
 
 #include "base/encoding.h"
 #include "eif/reader.h"
+#include "iam/diff.h"
 #include "iam/lint.h"
 #include "iam/simulate.h"
 #include "iam/trace.h"
-#include "os/file.h"
+#include "identity/state_json.h"
+#include "os/paths.h"
 
 namespace casemate::cli {
 namespace {
@@ -74,13 +76,29 @@ struct LintOptions {
   std::string type = "key";
 };
 
+iam::PolicyType type_of(const std::string& name) {
+  if (name == "identity") return iam::PolicyType::kIdentity;
+  return name == "trust" ? iam::PolicyType::kTrust : iam::PolicyType::kResource;
+}
+
+// known_identities reads the platform's identities, when there are any.
+Result<std::optional<identity::State>> known_identities() {
+  const auto paths = os::paths_from_environment();
+  if (!paths.ok()) return std::optional<identity::State>();
+  const os::Path file = paths->home / "identity.json";
+  const auto text = os::read_file(file, identity::kLongestState);
+  if (!text.ok() && text.error().code() == ErrorCode::kNotFound) return std::optional<identity::State>();
+  return std::optional<identity::State>(TRY(identity::parse_state(TRY(text), nullptr).in(file.native())));
+}
+
 Result<bool> run_lint(const LintOptions& options) {
   const std::string text = TRY(read_input(options.file));
-  iam::PolicyType type = iam::PolicyType::kResource;
-  if (options.type == "identity") type = iam::PolicyType::kIdentity;
-  if (options.type == "trust") type = iam::PolicyType::kTrust;
+  const iam::PolicyType type = type_of(options.type);
   const iam::PolicyPtr policy = TRY(iam::parse_policy(text, type));
-  const auto findings = iam::lint_policy(*policy, type);
+  const auto state = TRY(known_identities());
+  iam::LintOptions known;
+  if (state) known.exists = [&](const iam::PrincipalName& name) { return identity::principal_exists(*state, name); };
+  const auto findings = iam::lint_policy(*policy, type, known);
   std::string out;
   for (const iam::Finding& finding : findings) {
     const bool error = finding.severity == iam::Severity::kError;
@@ -88,6 +106,54 @@ Result<bool> run_lint(const LintOptions& options) {
   }
   TRY(print(out));
   return findings.empty();
+}
+
+// ---- diff
+
+struct DiffOptions {
+  std::string before;
+  std::string after;
+  std::string type = "key";
+  std::string account = "111122223333";
+  bool json = false;
+};
+
+json::Value diff_json(const iam::Difference& difference) {
+  json::Array changes;
+  for (const iam::Change& change : difference.changes) {
+    changes.emplace_back(json::Object{{"becomes", change.becomes == iam::Becomes::kAllowed ? "Allowed" : "Denied"},
+                                      {"principal", change.principal},
+                                      {"actions", json::Array(change.actions.begin(), change.actions.end())},
+                                      {"resource", change.resource},
+                                      {"when", json::Array(change.when.begin(), change.when.end())}});
+  }
+  return json::Object{{"changes", std::move(changes)}, {"complete", difference.complete}};
+}
+
+std::string diff_text(const iam::Difference& difference) {
+  std::string out;
+  for (const iam::Change& change : difference.changes) {
+    out += fmt::format("becomes {}: {}\n", change.becomes == iam::Becomes::kAllowed ? "allowed" : "denied", change.principal);
+    out += "  actions:  ";
+    for (std::size_t i = 0; i < change.actions.size(); ++i) out += (i == 0 ? "" : ", ") + change.actions[i];
+    out += fmt::format("\n  resource: {}\n", change.resource);
+    for (const std::string& when : change.when) out += fmt::format("  when:     {}\n", when);
+  }
+  if (difference.changes.empty()) out += "no difference\n";
+  if (!difference.complete) out += "not every combination of conditions was tried\n";
+  return out;
+}
+
+Result<bool> run_diff(const DiffOptions& options) {
+  const iam::PolicyType type = type_of(options.type);
+  const auto load = [&](const std::string& path) -> Result<iam::PolicyPtr> {
+    return iam::parse_policy(TRY(read_input(path)), type).in(path);
+  };
+  const iam::PolicyPtr before = TRY(load(options.before));
+  const iam::PolicyPtr after = TRY(load(options.after));
+  const iam::Difference difference = iam::diff_policies(*before, *after, type, options.account);
+  TRY(print(options.json ? json::encode_pretty(diff_json(difference)) + "\n" : diff_text(difference)));
+  return difference.changes.empty();
 }
 
 // ---- generate
@@ -175,6 +241,23 @@ void add_lint(CLI::App& policy, int& exit_code) {
   });
 }
 
+void add_diff(CLI::App& policy, int& exit_code) {
+  auto options = std::make_shared<DiffOptions>();
+  CLI::App* command =
+      policy.add_subcommand("diff", "Tell what becomes allowed or denied from one policy to another; exits 1 when anything does");
+  command->add_option("BEFORE", options->before, "Policy document; - is standard input")->required();
+  command->add_option("AFTER", options->after, "Policy document")->required();
+  command->add_option("--type", options->type, "Kind of policy")
+      ->check(CLI::IsMember({"key", "identity", "trust"}))
+      ->capture_default_str();
+  command->add_option("--account", options->account, "Account of the key")->capture_default_str();
+  command->add_flag("--json", options->json, "Print JSON");
+  command->callback([options, &exit_code] {
+    const auto same = run_diff(*options);
+    exit_code = same.ok() ? (*same ? 0 : 1) : report("diff", same.error());
+  });
+}
+
 void add_generate(CLI::App& policy, int& exit_code) {
   auto options = std::make_shared<GenerateOptions>();
   CLI::App* command = policy.add_subcommand("generate", "Write a key policy that lets only an enclave decrypt");
@@ -217,6 +300,7 @@ void add_policy(CLI::App& app, int& exit_code) {
   policy->require_subcommand(1);
   add_simulate(*policy, exit_code);
   add_lint(*policy, exit_code);
+  add_diff(*policy, exit_code);
   add_generate(*policy, exit_code);
 }
 

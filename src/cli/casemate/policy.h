@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `casemate policy simulate | lint | generate`: policies without a running platform.
+// `casemate policy simulate | lint | diff | generate`: policies without a running platform.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ class App;
 
 namespace casemate::cli {
 
-// add_policy adds the command; `exit_code` gets 1 when a simulation cannot be read or lint finds something.
+// add_policy adds the command; `exit_code` gets 1 when a simulation cannot be read, lint finds something or diff does.
 void add_policy(CLI::App& app, int& exit_code);
 
 // Simulated is what `policy simulate` prints, with whether every case could be read.

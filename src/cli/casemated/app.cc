@@ -7,10 +7,13 @@
 #include <cstdio>
 #include <mutex>
 
+#include "audit/files.h"
+#include "audit/trail.h"
 #include "cli/casemated/home.h"
 #include "cli/casemated/options.h"
 #include "cli/casemated/tls_identity.h"
 #include "crypto/rng.h"
+#include "iam/api/service.h"
 #include "imds/service.h"
 #include "json/value.h"
 #include "kms/api/service.h"
@@ -33,8 +36,6 @@ constexpr std::string_view kDefaultRegion = "us-east-1";
 constexpr std::string_view kDefaultInstance = "i-0123456789abcdef0";
 constexpr milliseconds kDrainGrace{5'000};
 constexpr seconds kRoleSession{6 * 3600};
-constexpr std::string_view kAdministratorAccess =
-    R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]})";
 
 // Who is who on this platform: flags first, then platform.json, then the defaults.
 Result<os::Platform> load_identity(const Options& options, const os::Paths& paths) {
@@ -55,39 +56,8 @@ Result<os::Platform> load_identity(const Options& options, const os::Paths& path
   return platform;
 }
 
-struct RoleName {
-  std::string account;
-  std::string path;
-  std::string name;
-};
-
-Result<RoleName> parse_role_arn(std::string_view text) {
-  const iam::Arn arn = TRY(iam::parse_arn(text));
-  if (arn.service != "iam" || !arn.resource.starts_with("role/")) return malformed("{}: want the ARN of a role", text);
-  const std::string_view rest = arn.resource.substr(4);  // from the slash on
-  const std::size_t last = rest.rfind('/');
-  return RoleName{std::string(arn.account), std::string(rest.substr(0, last + 1)), std::string(rest.substr(last + 1))};
-}
-
-// The administrator may do all that identity policies can allow; the instance's role has none at all.
-Result<void> fill_directory(sts::Directory& directory, const os::Platform& platform, AccessKey administrator) {
-  sts::User admin;
-  admin.account = platform.account;
-  admin.name = "admin";
-  admin.policies = {{"AdministratorAccess", TRY(iam::parse_policy(kAdministratorAccess, iam::PolicyType::kIdentity))}};
-  admin.access_key_id = std::move(administrator.id);
-  admin.secret_access_key = std::move(administrator.secret);
-  TRY(directory.add_user(std::move(admin)));
-  if (platform.role_arn.empty()) return {};
-  RoleName name = TRY(parse_role_arn(platform.role_arn).in("role of the instance"));
-  sts::Role role;
-  role.account = std::move(name.account);
-  role.path = std::move(name.path);
-  role.name = std::move(name.name);
-  role.trust = TRY(iam::parse_policy(
-      R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]})",
-      iam::PolicyType::kTrust));
-  return directory.add_role(std::move(role));
+std::string role_name(std::string_view role_arn) {
+  return std::string(role_arn.substr(role_arn.rfind('/') + 1));
 }
 
 Result<attestation::TrustAnchors> load_trust(const Options& options, const os::Paths& paths,
@@ -110,28 +80,34 @@ Result<attestation::TrustAnchors> load_trust(const Options& options, const os::P
 // RoleSessions keeps the instance's credentials and makes new ones when half of their life is over.
 class RoleSessions {
  public:
-  RoleSessions(const sts::Directory& directory, const os::Platform& platform, const Clock& clock, Rng& rng)
+  RoleSessions(const identity::Directory& directory, const os::Platform& platform, const Clock& clock, Rng& rng)
       : directory_(directory), platform_(platform), clock_(clock), rng_(rng) {}
 
   Result<imds::RoleCredentials> credentials() {
     const std::lock_guard lock(mutex_);
     const WallTime now = clock_.now();
-    if (!current_ || now >= current_->issued + kRoleSession / 2 || now < current_->issued) {
-      const sts::Role* role = directory_.find_role(platform_.role_arn);
-      if (role == nullptr) return not_found("role {}", platform_.role_arn);
-      current_ = directory_.issue(*role, platform_.instance_id, {}, kRoleSession, now, rng_);
+    const identity::EntityPtr role = directory_.state()->find_role(platform_.role_arn);
+    if (role == nullptr) return not_found("role {}", platform_.role_arn);
+    const bool stale = !current_ || now >= current_->issued + kRoleSession / 2 || now < current_->issued;
+    if (stale || role->id != role_id_) {
+      identity::SessionRequest wanted;
+      wanted.session_name = platform_.instance_id;
+      wanted.lifetime = kRoleSession;
+      current_ = directory_.issue(*role, std::move(wanted), now, rng_);
+      role_id_ = role->id;
     }
     return imds::RoleCredentials{current_->access_key_id, std::string(as_text(current_->secret_access_key.expose())),
                                  current_->session_token, current_->issued, current_->expires};
   }
 
  private:
-  const sts::Directory& directory_;
+  const identity::Directory& directory_;
   const os::Platform& platform_;
   const Clock& clock_;
   Rng& rng_;
   std::mutex mutex_;
-  std::optional<sts::SessionCredentials> current_;
+  std::optional<identity::SessionCredentials> current_;
+  std::string role_id_;  // a role made anew under the old name is another
 };
 
 // RunFiles tell others that and where we serve, for as long as we do.
@@ -161,10 +137,12 @@ class Cloud {
                                                Rng& rng, Log log) {
     auto root = TRY(load_root_key(paths.home, rng));
     auto store = TRY(kms::store::sqlite::open_sqlite_store(paths.home / "kms.db", root.check_value()));
-    auto audit = TRY(kms::api::AuditLog::open(paths.audit()));
-    std::unique_ptr<Cloud> cloud(new Cloud(options, TRY(load_identity(options, paths)), clock, rng, std::move(log),
-                                           std::move(root), std::move(store), std::move(audit)));
-    TRY(fill_directory(cloud->directory_, cloud->platform_, TRY(load_administrator(paths, rng))));
+    auto audit = TRY(audit::Trail::open(paths.audit(), clock.now()));
+    os::Platform platform = TRY(load_identity(options, paths));
+    const identity::TokenSealer sealer(root.derive("session tokens"));
+    identity::State identities = TRY(load_identities(paths, platform, options.accounts, sealer, clock.now(), rng));
+    std::unique_ptr<Cloud> cloud(new Cloud(options, paths, std::move(platform), clock, rng, std::move(log), std::move(root),
+                                           std::move(store), std::move(audit), std::move(identities)));
     kms::api::ServiceOptions kms_options;
     kms_options.regions = {cloud->platform_.region};
     kms_options.trust = TRY(load_trust(options, paths, cloud->platform_, clock.now(), rng));
@@ -172,6 +150,10 @@ class Cloud {
     kms_options.principal_exists = [directory = &cloud->directory_](const iam::PrincipalName& name) {
       return directory->exists(name);
     };
+    if (const audit::Repair& repair = cloud->audit_->repair(); repair.removed_bytes != 0 || repair.lost_events != 0) {
+      cloud->log_.warn("audit.repaired", {{"removed_bytes", std::to_string(repair.removed_bytes)},
+                                          {"lost_events", std::to_string(repair.lost_events)}});
+    }
     cloud->log_.info("trust", {{"roots", kms_options.trust.names()}});
     if (kms_options.trust.names().find("local") != std::string::npos) {
       cloud->log_.warn(
@@ -184,16 +166,19 @@ class Cloud {
     std::vector<std::string> sts_regions{cloud->platform_.region};
     // The global endpoint signs for us-east-1.
     if (sts_regions.front() != "us-east-1") sts_regions.emplace_back("us-east-1");
-    cloud->sts_.emplace(
-        cloud->directory_,
-        [audit = cloud->audit_.get()](json::Object event) { return audit->append(std::move(event)); }, clock, rng,
-        cloud->log_, sts::ServiceOptions{std::move(sts_regions)});
+    const auto record = [audit = cloud->audit_.get()](json::Object event) { return audit->append(std::move(event)); };
+    cloud->iam_.emplace(cloud->directory_, record, clock, rng, cloud->log_, iam::api::ServiceOptions{sts_regions});
+    sts::ServiceOptions sts_options{std::move(sts_regions)};
+    sts_options.find_event = [path = paths.audit()](std::string_view request_id) {
+      return audit::find_event_in(path, {std::string(request_id), false});
+    };
+    cloud->sts_.emplace(cloud->directory_, record, clock, rng, cloud->log_, std::move(sts_options));
     imds::Instance instance;
     instance.account = cloud->platform_.account;
     instance.region = cloud->platform_.region;
     instance.instance_id = cloud->platform_.instance_id;
     instance.pending_time = clock.now();
-    if (!cloud->platform_.role_arn.empty()) instance.role_name = TRY(parse_role_arn(cloud->platform_.role_arn)).name;
+    if (!cloud->platform_.role_arn.empty()) instance.role_name = role_name(cloud->platform_.role_arn);
     cloud->imds_.emplace(
         std::move(instance), [sessions = &cloud->sessions_] { return sessions->credentials(); }, clock, rng);
     return cloud;
@@ -204,8 +189,9 @@ class Cloud {
   // Nothing of a request is trusted here: each service verifies that it was signed for it.
   http::Response handle_https(const http::Request& request) {
     if (request.path() == "/healthz" && request.method == "GET") return plain(200, "ok\n");
-    const bool kms =
-        kms::api::Service::is_target(request) || sigv4::scoped_service(request) == "kms" || !options_.serve_sts;
+    const std::string scope = sigv4::scoped_service(request);
+    if (scope == "iam" && options_.serve_iam) return iam_->handle(request);
+    const bool kms = kms::api::Service::is_target(request) || scope == "kms" || !options_.serve_sts;
     if (kms && options_.serve_kms) return kms_->handle(request);
     if (!kms && options_.serve_sts) return sts_->handle(request);
     return plain(404, "not served here\n");
@@ -219,8 +205,9 @@ class Cloud {
   }
 
  private:
-  Cloud(const Options& options, os::Platform platform, const Clock& clock, Rng& rng, Log log, kms::RootKey root,
-        std::unique_ptr<kms::Store> store, std::unique_ptr<kms::api::AuditLog> audit)
+  Cloud(const Options& options, const os::Paths& paths, os::Platform platform, const Clock& clock, Rng& rng, Log log,
+        kms::RootKey root, std::unique_ptr<kms::Store> store, std::unique_ptr<audit::Trail> audit,
+        identity::State identities)
       : options_(options),
         platform_(std::move(platform)),
         log_(std::move(log)),
@@ -228,7 +215,8 @@ class Cloud {
         store_(std::move(store)),
         audit_(std::move(audit)),
         keyring_(*store_, root_, clock, rng),
-        directory_(sts::TokenSealer(root_.derive("session tokens"))),
+        directory_(identity::TokenSealer(root_.derive("session tokens")), std::move(identities),
+                   [paths](const identity::State& state) { return save_identities(paths, state); }),
         sessions_(directory_, platform_, clock, rng) {}
 
   static http::Response plain(unsigned status, std::string_view text) {
@@ -244,12 +232,13 @@ class Cloud {
   const Log log_;
   const kms::RootKey root_;
   std::unique_ptr<kms::Store> store_;
-  std::unique_ptr<kms::api::AuditLog> audit_;
+  std::unique_ptr<audit::Trail> audit_;
   kms::Keyring keyring_;
-  sts::Directory directory_;
+  identity::Directory directory_;
   RoleSessions sessions_;
   std::optional<kms::api::Service> kms_;
   std::optional<sts::Service> sts_;
+  std::optional<iam::api::Service> iam_;
   std::optional<imds::Service> imds_;
 };
 
@@ -261,7 +250,7 @@ std::string url(std::string_view scheme, const net::BoundAddress& bound) {
 Result<json::Object> open_listeners(const Options& options, Cloud& cloud, net::Server& server, net::Pool& pool,
                                     net::TlsIdentity identity) {
   json::Object endpoints;
-  if (options.serve_kms || options.serve_sts) {
+  if (options.serve_kms || options.serve_sts || options.serve_iam) {
     net::ListenerOptions listener;
     listener.address = options.listen.host;
     listener.port = options.listen.port;

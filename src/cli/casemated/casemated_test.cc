@@ -116,16 +116,16 @@ TEST_F(HomeTest, MakesTheRootKeyOnceAndNeverForAnExistingDatabase) {
 TEST_F(HomeTest, MakesAndReadsTheAdministratorsKey) {
   os::Paths paths;
   paths.home = home_;
-  const auto made = load_administrator(paths, rng_);
+  const auto made = load_administrator(paths, "111122223333", rng_);
   ASSERT_THAT(made, IsOk());
   EXPECT_THAT(made->id, testing::MatchesRegex("AKIA[A-Z2-7]{16}"));
   EXPECT_EQ(made->secret.size(), 40U);
-  const auto again = load_administrator(paths, rng_);
+  const auto again = load_administrator(paths, "111122223333", rng_);
   ASSERT_THAT(again, IsOk());
   EXPECT_EQ(again->id, made->id);
   EXPECT_TRUE(again->secret == made->secret);
   ASSERT_THAT(os::write_file(paths.credentials(), as_bytes("[other]\naws_access_key_id = x\n"), 0600), IsOk());
-  EXPECT_THAT(load_administrator(paths, rng_), IsError(ErrorCode::kMalformed));
+  EXPECT_THAT(load_administrator(paths, "111122223333", rng_), IsError(ErrorCode::kMalformed));
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <system_error>
 
 #include "base/encoding.h"
-#include "sts/token.h"
 
 namespace casemate::cli::casemated {
 namespace {
@@ -57,15 +56,67 @@ Result<kms::RootKey> load_root_key(const os::Path& home, Rng& rng) {
   return root;
 }
 
-Result<AccessKey> load_administrator(const os::Paths& paths, Rng& rng) {
+Result<AccessKey> load_administrator(const os::Paths& paths, std::string_view account, Rng& rng) {
   const auto file = os::read_secret_file(paths.credentials(), 65536);
   if (file.ok()) return parse_administrator(as_text(file->expose())).in(paths.credentials().native());
   if (file.error().code() != ErrorCode::kNotFound) return file.error();
-  AccessKey key{sts::make_access_key_id("AKIA", rng), sts::make_secret_access_key(rng)};
+  AccessKey key{identity::make_access_key_id("AKIA", account, rng), identity::make_secret_access_key(rng)};
   const Secret text = Secret::copy_of(as_bytes(fmt::format(
       "[admin]\naws_access_key_id = {}\naws_secret_access_key = {}\n", key.id, as_text(key.secret.expose()))));
   TRY(os::create_file(paths.credentials(), text.expose(), 0600));
   return key;
+}
+
+namespace {
+
+Result<void> add_credentials(const os::Paths& paths, const std::vector<identity::NewKey>& keys) {
+  Secret file = TRY(os::read_secret_file(paths.credentials(), 1024 * 1024));
+  Bytes text(file.expose().begin(), file.expose().end());
+  for (const identity::NewKey& key : keys) {
+    append(text, as_bytes(fmt::format("\n[{}-{}]\naws_access_key_id = {}\naws_secret_access_key = ", key.account, key.user,
+                                      key.id)));
+    append(text, key.secret->expose());
+    text.push_back('\n');
+  }
+  const Secret whole(std::move(text));
+  return os::write_file(paths.credentials(), whole.expose(), 0600);
+}
+
+os::Path identity_path(const os::Paths& paths) {
+  return paths.home / "identity.json";
+}
+
+}  // namespace
+
+Result<void> save_identities(const os::Paths& paths, const identity::State& state) {
+  return os::write_file(identity_path(paths), as_bytes(identity::encode_state(state)), 0600);
+}
+
+Result<identity::State> load_identities(const os::Paths& paths, const os::Platform& platform,
+                                        const std::string& declaration, const identity::TokenSealer& sealer, WallTime now,
+                                        Rng& rng) {
+  identity::State state;
+  const auto file = os::read_file(identity_path(paths), identity::kLongestState);
+  if (file.ok()) {
+    state = TRY(identity::parse_state(*file, &sealer).in(identity_path(paths).native()));
+  } else if (file.error().code() != ErrorCode::kNotFound) {
+    return file.error();
+  }
+  const AccessKey administrator = TRY(load_administrator(paths, platform.account, rng));
+  identity::Founder founder(state, sealer, now, rng);
+  founder.found_account(platform.account);
+  founder.add_key(platform.account, "admin", administrator.id, administrator.secret);
+  if (!platform.role_arn.empty()) TRY(founder.add_instance_role(platform.role_arn).in("role of the instance"));
+  if (!declaration.empty()) {
+    const std::string text = TRY(os::read_file(declaration, 1024 * 1024));
+    TRY(founder.declare(TRY(json::parse(text).in(declaration))).in(declaration));
+  }
+  // The administrator's own key is in the file already.
+  std::vector<identity::NewKey> keys = founder.take_keys();
+  std::erase_if(keys, [&](const identity::NewKey& key) { return key.id == administrator.id; });
+  if (!keys.empty()) TRY(add_credentials(paths, keys));
+  TRY(save_identities(paths, state));
+  return state;
 }
 
 }  // namespace casemate::cli::casemated

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "identity/state_json.h"
 #include "kms/root_key.h"
 #include "os/paths.h"
 
@@ -19,6 +20,14 @@ struct AccessKey {
 
 // load_administrator reads the section [admin] of the credentials file, in the form of AWS's shared credentials, or
 // makes the file. Errors: kMalformed, kDenied.
-Result<AccessKey> load_administrator(const os::Paths& paths, Rng& rng);
+Result<AccessKey> load_administrator(const os::Paths& paths, std::string_view account, Rng& rng);
+
+// load_identities reads identity.json and adds what the platform must have: its account with the administrator of the
+// credentials file, the instance's role, and the accounts that `declaration` (a path; empty: none) declares. The access
+// keys of new accounts go into the credentials file, in sections `ACCOUNT-USER`.
+Result<identity::State> load_identities(const os::Paths& paths, const os::Platform& platform,
+                                        const std::string& declaration, const identity::TokenSealer& sealer, WallTime now,
+                                        Rng& rng);
+Result<void> save_identities(const os::Paths& paths, const identity::State& state);
 
 }  // namespace casemate::cli::casemated

@@ -28,19 +28,21 @@ Result<HostPort> parse_host_port(std::string_view text) {
 namespace {
 
 Result<void> apply_services(const std::vector<std::string>& services, Options& options) {
-  options.serve_kms = options.serve_sts = options.serve_imds = false;
+  options.serve_kms = options.serve_sts = options.serve_iam = options.serve_imds = false;
   for (const std::string& service : services) {
     if (service == "kms") {
       options.serve_kms = true;
     } else if (service == "sts") {
       options.serve_sts = true;
+    } else if (service == "iam") {
+      options.serve_iam = true;
     } else if (service == "imds") {
       options.serve_imds = true;
     } else {
-      return malformed("{}: no such service, want kms, sts or imds", service);
+      return malformed("{}: no such service, want kms, sts, iam or imds", service);
     }
   }
-  if (!options.serve_kms && !options.serve_sts && !options.serve_imds) return malformed("no service to serve");
+  if (!options.serve_kms && !options.serve_sts && !options.serve_iam && !options.serve_imds) return malformed("no service to serve");
   return {};
 }
 
@@ -55,21 +57,22 @@ std::variant<Options, Exit> parse_options(int argc, const char* const* argv) {
   Options options;
   std::string listen = "127.0.0.1:8443";
   std::string imds = "127.0.0.1:8169";
-  std::vector<std::string> services{"kms", "sts", "imds"};
+  std::vector<std::string> services{"kms", "sts", "iam", "imds"};
   std::string level = "info";
-  CLI::App app("KMS, STS and IMDS of a local AWS account, for enclaves that attest themselves", "casemated");
+  CLI::App app("KMS, STS, IAM and IMDS of a local AWS account, for enclaves that attest themselves", "casemated");
   app.set_version_flag("--version", "casemated " CASEMATE_VERSION);
   app.add_option("--home", options.home, "Folder of keys and state (CASEMATE_HOME)");
   app.add_option("--run-dir", options.run_dir, "Folder of run files (CASEMATE_RUN_DIR)");
-  app.add_option("--listen", listen, "Address and port of KMS and STS (HTTPS); port 0 takes any free one")
+  app.add_option("--listen", listen, "Address and port of KMS, STS and IAM (HTTPS); port 0 takes any free one")
       ->capture_default_str();
   app.add_option("--imds", imds, "Address and port of the instance metadata service (HTTP)")->capture_default_str();
-  app.add_option("--services", services, "Which of kms, sts and imds to serve")->delimiter(',')->capture_default_str();
+  app.add_option("--services", services, "Which of kms, sts, iam and imds to serve")->delimiter(',')->capture_default_str();
   app.add_option("--trust", options.trust, "Roots of attestation documents: aws, aws-us-gov, local, or PEM files")
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--region", options.region, "Region to stand for (the platform's, else us-east-1)");
   app.add_option("--account", options.account, "Account to stand for (the platform's, else 111122223333)");
+  app.add_option("--accounts", options.accounts, "File that declares further accounts, their users and roles (JSON)");
   app.add_option("--document-age", options.document_age_seconds,
                  "Seconds after which an attestation document is too old")
       ->check(CLI::Range(1U, 86400U))

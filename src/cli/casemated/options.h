@@ -24,10 +24,12 @@ struct Options {
   HostPort imds{"127.0.0.1", 8169};
   bool serve_kms = true;
   bool serve_sts = true;
+  bool serve_iam = true;
   bool serve_imds = true;
   std::vector<std::string> trust{"aws"};  // names of built-in roots, `local`, or paths of PEM files
   std::string region;                     // these two: the platform's, unless given
   std::string account;
+  std::string accounts;                   // path of a declaration of further accounts; empty: none
   std::uint32_t document_age_seconds = 300;
   std::uint32_t threads = 2;
   LogLevel log_level = LogLevel::kInfo;
