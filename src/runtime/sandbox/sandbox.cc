@@ -337,6 +337,7 @@ void remove_leftovers() { Cgroup::sweep(); }
 
 Result<std::unique_ptr<Backend>> open_backend(const Options& options) {
   raise_file_limit();
+  remove_leftovers();
   const auto program = TRY(guest_filter());
   Shared shared{TRY(embed_init()), bytes_of_program(program), options.interruptible_calls};
   return std::unique_ptr<Backend>(std::make_unique<SandboxBackend>(std::move(shared)));

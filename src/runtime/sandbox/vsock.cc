@@ -247,7 +247,9 @@ VsockEmulator::Outcome VsockEmulator::connect(const seccomp::Notification& call,
 
   const std::uint32_t cid = resolve(address.cid);
   if (cid == fabric::kAnyCid) return failure(ENODEV);
-  const auto connected = root_.connect(fd, guest_.cid, {cid, address.port});
+  // A connection by way of VMADDR_CID_LOCAL has that context at both of its ends.
+  const std::uint32_t source = address.cid == kVsockLocalCid ? kVsockLocalCid : guest_.cid;
+  const auto connected = root_.connect(fd, source, {cid, address.port});
   const Errno error = connected.ok() ? 0 : connect_errno(connected.error());
   if (error == ENODEV || error == EISCONN || !is_non_blocking(fd)) return result(error);
   // A connect over a transport is never done at once; programs that ask for EINPROGRESS then wait for POLLOUT and read
@@ -384,6 +386,7 @@ VsockEmulator::Outcome VsockEmulator::get_name(const seccomp::Notification& call
     // An accepted connection shares its listener's name, but has the address that was connected to.
     const bool accepted = !name->named_by_connect && is_connected(fd);
     address = {name->any_cid && !accepted ? fabric::kAnyCid : name->address.cid, name->address.port};
+    if (const auto peer = fabric::peer_name(fd); accepted && peer.ok() && peer->address.cid == kVsockLocalCid) address.cid = kVsockLocalCid;
   }
   return result(write_address(Tracee(call.tid), {call.args[1], call.args[2]}, address));
 }
@@ -391,7 +394,9 @@ VsockEmulator::Outcome VsockEmulator::get_name(const seccomp::Notification& call
 VsockEmulator::Outcome VsockEmulator::get_peer(const seccomp::Notification& call, int fd) {
   const auto name = fabric::peer_name(fd);
   if (!name.ok()) return failure(ENOTCONN);
-  return result(write_address(Tracee(call.tid), {call.args[1], call.args[2]}, name->address));
+  fabric::Address address = name->address;
+  if (const auto own = fabric::local_name(fd); own.ok() && own->named_by_connect && own->address.cid == kVsockLocalCid) address.cid = kVsockLocalCid;
+  return result(write_address(Tracee(call.tid), {call.args[1], call.args[2]}, address));
 }
 
 VsockEmulator::Outcome VsockEmulator::get_option(const seccomp::Notification& call, int fd) {
