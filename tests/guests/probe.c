@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -685,6 +686,87 @@ static int fidelity(void) {
   struct sockaddr_in loopback = {.sin_family = AF_INET, .sin_port = htons(1), .sin_addr = {htonl(INADDR_LOOPBACK)}};
   FAILS(connect(inet, (struct sockaddr *)&loopback, sizeof loopback), ENETUNREACH);
   CHECK(system("exit 7") != 0);
+  // It has as much memory as it was given, and has just booted.
+  FILE *meminfo = fopen("/proc/meminfo", "r");
+  unsigned long total = 0;
+  CHECK(meminfo != NULL && fscanf(meminfo, "MemTotal: %lu kB", &total) == 1 && total == 256 * 1024);
+  fclose(meminfo);
+  struct timespec up;
+  CHECK(clock_gettime(CLOCK_MONOTONIC, &up) == 0 && (access("/proc/self/ns/time", F_OK) != 0 || up.tv_sec < 600));
+  return 0;
+}
+
+// As much memory as there is: the guest's own limit answers, by ENOMEM or by ending this process.
+static int memory_bomb(void) {
+  for (long megabytes = 0; megabytes < 65536; ++megabytes) {
+    char *block = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED) {
+      CHECK(errno == ENOMEM);
+      return 42;
+    }
+    memset(block, 1, 1 << 20);
+  }
+  return 0;
+}
+
+struct flood {
+  int fd;
+  int count;
+  volatile int stop;
+  struct nsm_raw raw;
+  char response[64];
+};
+
+static void *flood_nsm(void *argument) {
+  struct flood *flood = argument;
+  for (int i = 0; i < flood->count; ++i) {
+    char response[64];
+    struct nsm_raw raw = {(uintptr_t)&i, sizeof i, (uintptr_t)response, sizeof response};
+    CHECK(ioctl(flood->fd, kNsmRaw, &raw) == 0 && raw.response_length == 5 + sizeof i && memcmp(response + 5, &i, sizeof i) == 0);
+  }
+  return NULL;
+}
+
+// More requests than anybody answers in a second, from four threads; each gets its own answer.
+static int nsm_flood(int count) {
+  struct flood floods[4];
+  pthread_t threads[4];
+  puts("flooding");
+  for (int i = 0; i < 4; ++i) {
+    floods[i] = (struct flood){.fd = open("/dev/nsm", O_RDWR), .count = count / 4};
+    CHECK(floods[i].fd >= 0 && pthread_create(&threads[i], NULL, flood_nsm, &floods[i]) == 0);
+  }
+  for (int i = 0; i < 4; ++i) pthread_join(threads[i], NULL);
+  return 0;
+}
+
+static void *swap_pointers(void *argument) {
+  struct flood *flood = argument;
+  while (!flood->stop) {
+    flood->raw.request = 8;
+    flood->raw.request_length = 1 << 30;
+    flood->raw.response = (uintptr_t)flood->response;
+    flood->raw.response_length = 1 << 30;
+    flood->raw.request = (uintptr_t)flood->response;
+    flood->raw.request_length = 16;
+    flood->raw.response = 8;
+    flood->raw.response_length = 16;
+  }
+  return NULL;
+}
+
+// An ioctl's pointers that change under it: an answer or an error, never more bytes than one of the two lengths says.
+static int nsm_race(void) {
+  struct flood *flood = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  flood->fd = open("/dev/nsm", O_RDWR);
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, swap_pointers, flood) == 0);
+  for (int i = 0; i < 5000; ++i) {
+    int result = ioctl(flood->fd, kNsmRaw, &flood->raw);
+    CHECK(result == 0 || errno == EFAULT || errno == EMSGSIZE);
+  }
+  flood->stop = 1;
+  pthread_join(thread, NULL);
   return 0;
 }
 
@@ -766,7 +848,8 @@ static int escape(pid_t victim) {
   FAILS(socket(AF_ALG, SOCK_SEQPACKET, 0), EAFNOSUPPORT);
   FAILS(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER), EPROTONOSUPPORT);
   CHECK(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE) >= 0);
-  FAILS(mknod("/tmp/disk", S_IFBLK | 0600, (dev_t)0xfe00), EPERM);
+  CHECK(mknod("/tmp/disk", S_IFBLK | 0600, (dev_t)0xfe00) == -1 && (errno == EPERM || errno == EACCES));
+  CHECK(mknod("/tmp/memory", S_IFCHR | 0600, (dev_t)0x0101) == -1 && (errno == EPERM || errno == EACCES));
   FAILS(sethostname("x", 1), EPERM);
   struct timeval now = {0, 0};
   FAILS(settimeofday(&now, NULL), EPERM);
@@ -864,6 +947,9 @@ int main(int argc, char **argv) {
   if (strcmp(scenario, "fidelity") == 0) return fidelity();
   if (strcmp(scenario, "escape") == 0) return escape((pid_t)number);
   if (strcmp(scenario, "bombs") == 0) return bombs();
+  if (strcmp(scenario, "memory-bomb") == 0) return memory_bomb();
+  if (strcmp(scenario, "nsm-flood") == 0) return nsm_flood((int)number);
+  if (strcmp(scenario, "nsm-race") == 0) return nsm_race();
   fprintf(stderr, "probe: no scenario %s\n", scenario);
   return 2;
 }

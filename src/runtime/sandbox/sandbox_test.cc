@@ -83,6 +83,55 @@ TEST_F(SandboxTest, AHostileGuestReachesNothingOutside) {
   ::waitpid(victim, nullptr, 0);
 }
 
+// Runs `scenario` beside a neighbour that must go on answering, and returns how the hostile guest ended.
+std::optional<GuestExit> beside_a_neighbour(Backend& backend, const std::string& fabric, GuestSpec hostile, std::vector<std::string> scenario,
+                                            bool& neighbour_served) {
+  GuestSpec calm;
+  calm.cid = 40;
+  calm.memory_mib = 64;
+  calm.console.reset(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  calm.fabric = fabric;
+  calm.nsm = [](ByteView) { return Bytes{}; };
+  auto neighbour = backend.start(probe_image({"serve", "5010", "1"}).pack(), std::move(calm));
+  auto guest = backend.start(probe_image(std::move(scenario)).pack(), std::move(hostile));
+  if (!neighbour.ok() || !guest.ok()) return std::nullopt;
+  Result<UniqueFd> client = unavailable("never tried");
+  for (int attempt = 0; attempt < 1000 && !client.ok(); ++attempt) {
+    client = fabric::connect(fabric, fabric::kParentCid, {40, 5010});
+    if (!client.ok()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  if (!client.ok()) return std::nullopt;
+  char echoed[8] = {};
+  neighbour_served = ::write(client->get(), "neighbour", 8) == 8 && ::recv(client->get(), echoed, 8, MSG_WAITALL) == 8 &&
+                     std::string_view(echoed, 8) == "neighbou";
+  pollfd item{(*guest)->exit_event(), POLLIN, 0};
+  ::poll(&item, 1, 120'000);
+  return (*guest)->exit_status();
+}
+
+TEST_F(SandboxTest, AMemoryBombEndsItselfOnly) {
+  GuestSpec hostile = spec();
+  hostile.memory_mib = 96;
+  bool served = false;
+  const auto exit = beside_a_neighbour(*backend_, fabric(), std::move(hostile), {"memory-bomb"}, served);
+  ASSERT_TRUE(exit.has_value());
+  // Killed by its control group, or refused memory by its limits.
+  EXPECT_TRUE((exit->signalled && exit->status == SIGKILL) || (!exit->signalled && exit->status == 42)) << exit->status << console();
+  EXPECT_TRUE(served);
+}
+
+TEST_F(SandboxTest, AFloodOfNsmRequestsHoldsUpNobodyElse) {
+  GuestSpec hostile = spec();
+  bool served = false;
+  const auto exit = beside_a_neighbour(*backend_, fabric(), std::move(hostile), {"nsm-flood", "100000"}, served);
+  ASSERT_TRUE(exit.has_value());
+  EXPECT_FALSE(exit->signalled);
+  EXPECT_EQ(exit->status, 0) << console();
+  EXPECT_TRUE(served);
+}
+
+TEST_F(SandboxTest, PointersOfAnIoctlThatChangeReachNothing) { run({"nsm-race"}); }
+
 TEST_F(SandboxTest, BombsRunIntoTheGuestsOwnLimits) {
   GuestSpec small = spec();
   small.memory_mib = 128;

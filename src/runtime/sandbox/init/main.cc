@@ -16,10 +16,14 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <ctime>
 
 #include "runtime/sandbox/init/steps.h"
 #include "seccomp/notify.h"
 
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
 #endif
@@ -238,6 +242,20 @@ Result<std::uint32_t> keep(const Channel& channel, pid_t init) {
   }
 }
 
+// start_clocks puts init into a time namespace whose monotonic clocks start now: a guest's machine has just booted. Older
+// kernels have none, and the guest then sees the host's uptime.
+void start_clocks() {
+  if (::unshare(CLONE_NEWTIME) != 0) return;
+  std::string offsets;
+  for (const auto& [clock, name] : {std::pair{CLOCK_MONOTONIC, "monotonic"}, std::pair{CLOCK_BOOTTIME, "boottime"}}) {
+    timespec now{};
+    if (::clock_gettime(clock, &now) != 0) return;
+    offsets += fmt::format("{} {} 0\n", name, -now.tv_sec);
+  }
+  const UniqueFd file(::open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC));
+  if (file) (void)!::write(file.get(), offsets.data(), offsets.size());
+}
+
 Result<void> run_keeper(const Channel& channel) {
   TRY(die_with_parent());
   TRY(unshare_or_explain(CLONE_NEWUSER, "user"));
@@ -245,6 +263,8 @@ Result<void> run_keeper(const Channel& channel) {
   TRY(expect(channel, MessageKind::kGo));
   const BootSpec spec = TRY(read_spec());
   ::close(kBootSpec);
+  // Before the change of ids, after which the files in /proc/self are no longer this process's own.
+  start_clocks();
   TRY(become_root(spec));
   TRY(die_with_parent());
   if (static_cast<std::uint32_t>(::getppid()) != spec.supervisor) return unavailable("supervisor: gone");

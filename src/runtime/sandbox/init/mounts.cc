@@ -77,6 +77,23 @@ Result<std::string> scratch_folder() {
   return unsupported("no folder to mount the guest's root on, want /tmp");
 }
 
+// show_memory puts the guest's own size in place of the host's, as it was at boot: what is read of it is its total.
+Result<void> show_memory(const BootSpec& spec) {
+  const std::uint64_t total = spec.memory_bytes >> 10;
+  const std::string text = fmt::format(
+      "MemTotal:       {0:8} kB\nMemFree:        {0:8} kB\nMemAvailable:   {0:8} kB\nBuffers:        {1:8} kB\nCached:         {1:8} kB\n"
+      "SwapCached:     {1:8} kB\nSwapTotal:      {1:8} kB\nSwapFree:       {1:8} kB\nShmem:          {1:8} kB\n",
+      total, 0);
+  const char* const source = "/dev/.meminfo";
+  {
+    const UniqueFd file(::open(source, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
+    if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return errno_error(source);
+  }
+  TRY(bind(source, "/proc/meminfo"));
+  if (::unlink(source) != 0) return errno_error(source);
+  return {};
+}
+
 std::string tmpfs_options(const BootSpec& spec, std::string_view mode) {
   return fmt::format("mode={},size={},nr_inodes={}", mode, spec.memory_bytes, std::max<std::uint64_t>(spec.memory_bytes / 4096, 65536));
 }
@@ -127,6 +144,7 @@ Result<void> enter_root(const BootSpec& spec) {
                spec.many_ids ? "newinstance,ptmxmode=0666,mode=0620,gid=5" : "newinstance,ptmxmode=0666,mode=0620"));
   // Absent where the host has no cgroup file system; a guest does not miss it.
   (void)mount_on("tmpfs", "/sys/fs/cgroup", kPlain, "mode=0755,size=64k");
+  TRY(show_memory(spec));
   for (const char* hidden : {"/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/timer_list", "/proc/sched_debug", "/proc/kmsg",
                              "/proc/sysrq-trigger", "/proc/latency_stats"}) {
     if (::access(hidden, F_OK) == 0) TRY(bind("/dev/null", hidden));
