@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The instance metadata service: tokens of version 2, plain requests where the service knows none.
+#include <algorithm>
 #include <cstdlib>
-#include <mutex>
-#include <optional>
 
-#include "base/time_text.h"
+#include "base/secret.h"
 #include "casemate/parent.h"
-#include "json/value.h"
 #include "sdk/src/http_client.h"
 
 namespace casemate::parent {
@@ -15,7 +13,6 @@ namespace {
 using sdk::Deadline;
 
 constexpr std::string_view kDefaultEndpoint = "http://169.254.169.254";
-constexpr auto kRenewBefore = std::chrono::minutes{5};
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
@@ -24,7 +21,8 @@ std::string environment(const char* name) {
 
 class Metadata {
  public:
-  Metadata(sdk::Url url, std::chrono::milliseconds timeout) : url_(std::move(url)), deadline_(timeout) {}
+  Metadata(sdk::Url url, kms::Connector connect, std::chrono::milliseconds timeout)
+      : url_(std::move(url)), connect_(std::move(connect)), deadline_(timeout) {}
 
   static Result<Metadata> open(const MetadataOptions& options, std::chrono::milliseconds timeout) {
     std::string endpoint = options.endpoint;
@@ -32,7 +30,7 @@ class Metadata {
     if (endpoint.empty()) endpoint = kDefaultEndpoint;
     sdk::Url url = TRY(sdk::parse_url(endpoint));
     if (url.tls) return malformed("endpoint {}: want http://", endpoint);
-    Metadata metadata(std::move(url), timeout);
+    Metadata metadata(std::move(url), options.connect, timeout);
     TRY(metadata.get_token());
     return metadata;
   }
@@ -68,12 +66,13 @@ class Metadata {
     } else if (!token_.empty()) {
       request.headers.add("X-aws-ec2-metadata-token", token_);
     }
-    sdk::FdStream stream(TRY(sdk::connect_tcp(url_.host, url_.port, deadline_)));
+    sdk::FdStream stream(connect_ ? TRY(connect_(deadline_.left())) : TRY(sdk::connect_tcp(url_.host, url_.port, deadline_)));
     sdk::Answered answered{};
     return TRY(sdk::exchange(stream, request, deadline_, answered)).response;
   }
 
   sdk::Url url_;
+  kms::Connector connect_;
   Deadline deadline_;
   std::string token_;
 };
@@ -87,50 +86,23 @@ Result<Credentials> fetch_credentials(const MetadataOptions& options, std::chron
   const auto fits = [](char c) { return c > ' ' && c < 0x7f && c != '/' && c != '?' && c != '#'; };
   if (role.size() > 128 || !std::all_of(role.begin(), role.end(), fits)) return malformed("role name of {} characters", role.size());
 
-  const json::Value value = TRY(json::parse(TRY(metadata.get(std::string(folder) + role))));
-  if (const std::string* code = value.string_at("Code"); code != nullptr && *code != "Success") {
-    return unavailable("role {}: the service says {}", role, code->substr(0, 64));
-  }
-  const std::string* id = value.string_at("AccessKeyId");
-  const std::string* secret = value.string_at("SecretAccessKey");
-  const std::string* token = value.string_at("Token");
-  const std::string* expiration = value.string_at("Expiration");
-  if (id == nullptr || secret == nullptr || token == nullptr || expiration == nullptr) {
-    return malformed("role {}: want AccessKeyId, SecretAccessKey, Token and Expiration", role);
-  }
-  const WallTime expires = TRY(parse_rfc3339(*expiration).in("Expiration"));
-  return Credentials{*id, Secret::copy_of(as_bytes(*secret)), *token, std::chrono::floor<std::chrono::seconds>(expires)};
+  std::string text = TRY(metadata.get(std::string(folder) + role));
+  auto credentials = parse_credentials(text);
+  zeroize(text.data(), text.size());
+  if (credentials && !credentials->expires) return malformed("role {}: want AccessKeyId, SecretAccessKey, Token and Expiration", role);
+  return std::move(credentials).in(fmt::format("role {}", role));
 }
-
-class InstanceCredentials final : public CredentialsProvider {
- public:
-  explicit InstanceCredentials(MetadataOptions options) : options_(std::move(options)) {}
-
-  Result<std::shared_ptr<const Credentials>> get(std::chrono::milliseconds timeout) override {
-    const std::scoped_lock lock(mutex_);
-    // In seconds: nanoseconds, which the clock counts in, end in the year 2262.
-    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    if (kept_ && now + kRenewBefore < *kept_->expires) return kept_;
-    auto fetched = fetch_credentials(options_, std::min(timeout, options_.timeout));
-    if (fetched) {
-      kept_ = std::make_shared<const Credentials>(fetched.take());
-    } else if (!kept_ || now >= *kept_->expires) {
-      return std::move(fetched).error().in("instance metadata");
-    }
-    // A failed renewal does no harm before the old ones end.
-    return kept_;
-  }
-
- private:
-  MetadataOptions options_;
-  std::mutex mutex_;
-  std::shared_ptr<const Credentials> kept_;
-};
 
 }  // namespace
 
 std::shared_ptr<CredentialsProvider> instance_credentials(MetadataOptions options) {
-  return std::make_shared<InstanceCredentials>(std::move(options));
+  RenewalOptions renewal;
+  renewal.now = options.now;
+  return renewed_credentials(
+      [options = std::move(options)](std::chrono::milliseconds timeout) {
+        return fetch_credentials(options, std::min(timeout, options.timeout)).in("instance metadata");
+      },
+      std::move(renewal));
 }
 
 Result<std::shared_ptr<CredentialsProvider>> environment_credentials() {

@@ -2,26 +2,20 @@
 #include "casemate/kms.h"
 
 #include <algorithm>
-#include <mutex>
 #include <thread>
 
 #include "base/encoding.h"
 #include "base/secret.h"
 #include "casemate/vsock.h"
-#include "crypto/rng.h"
 #include "json/value.h"
-#include "sdk/src/http_client.h"
-#include "sdk/src/tls.h"
-#include "sigv4/sigv4.h"
+#include "sdk/src/kms_channel.h"
 
 namespace casemate::kms {
 namespace {
 
-using sdk::Answered;
 using sdk::Deadline;
 
 constexpr std::chrono::milliseconds kFirstBackoff{50};
-constexpr std::size_t kMostIdleConnections = 8;
 // Error texts come from the network and end up in logs.
 constexpr std::size_t kLongestMessage = 2048;
 
@@ -119,48 +113,7 @@ enum class UseRecipient { kNo, kYes };
 
 struct Client::State {
   Options options;
-  std::shared_ptr<const sdk::TlsContext> tls;
-  std::mutex mutex;
-  std::vector<std::unique_ptr<sdk::Stream>> idle;
-
-  std::unique_ptr<sdk::Stream> take_idle() {
-    const std::scoped_lock lock(mutex);
-    while (!idle.empty()) {
-      auto stream = std::move(idle.back());
-      idle.pop_back();
-      if (stream->idle()) return stream;
-    }
-    return nullptr;
-  }
-
-  void keep(std::unique_ptr<sdk::Stream> stream) {
-    const std::scoped_lock lock(mutex);
-    if (idle.size() < kMostIdleConnections) idle.push_back(std::move(stream));
-  }
-
-  Result<std::unique_ptr<sdk::Stream>> connect(const Deadline& deadline) const {
-    UniqueFd fd = TRY(options.connect(deadline.left()));
-    if (!options.tls) return std::unique_ptr<sdk::Stream>(std::make_unique<sdk::FdStream>(std::move(fd)));
-    return tls->connect(std::move(fd), options.host, deadline);
-  }
-
-  Result<http::Response> exchange(const http::Request& request, const Deadline& deadline) {
-    Answered answered = Answered::kNothing;
-    if (auto stream = take_idle()) {
-      auto result = sdk::exchange(*stream, request, deadline, answered);
-      if (result) return finish(std::move(stream), result.take());
-      // The service may have closed it meanwhile; operations of this client may be repeated without harm.
-      if (answered == Answered::kSomething || result.error().code() != ErrorCode::kUnavailable) return std::move(result).error();
-    }
-    auto stream = TRY(connect(deadline));
-    auto result = TRY(sdk::exchange(*stream, request, deadline, answered));
-    return finish(std::move(stream), std::move(result));
-  }
-
-  http::Response finish(std::unique_ptr<sdk::Stream> stream, sdk::Exchange result) {
-    if (result.keep_alive) keep(std::move(stream));
-    return std::move(result.response);
-  }
+  std::shared_ptr<sdk::KmsChannel> channel;
 
   Result<Answer> attempt(std::string_view operation, json::Object body, UseRecipient use,
                          const std::shared_ptr<CredentialsProvider>& provider, const Deadline& deadline) {
@@ -172,22 +125,8 @@ struct Client::State {
     }
     const auto credentials = TRY(provider->get(deadline.left()).in("credentials"));
 
-    http::Request request;
-    request.method = "POST";
-    request.target = "/";
-    request.headers.add("Host", sdk::host_header(options.host, options.port, options.tls ? 443 : 80));
-    request.headers.add("Content-Type", "application/x-amz-json-1.1");
-    request.headers.add("X-Amz-Target", fmt::format("TrentService.{}", operation));
-    request.body = json::encode(std::move(body));
-    request.headers.add("Content-Length", std::to_string(request.body.size()));
-    request.headers.add("User-Agent", "casemate-sdk/0.1");
-    TRY(sigv4::sign(request,
-                    sigv4::Credentials{credentials->access_key_id, credentials->secret_access_key.clone(), credentials->session_token},
-                    options.region, "kms", SystemClock().now()));
-
-    auto response = exchange(request, deadline);
-    zeroize(request.body.data(), request.body.size());
-    http::Response answer = TRY(std::move(response));
+    http::Response answer = TRY(channel->send(fmt::format("TrentService.{}", operation), json::encode(std::move(body)), *credentials,
+                                              sdk::KmsChannel::Repeat::kYes, deadline));
     if (answer.status != 200) return service_error(answer);
     auto value = json::parse(answer.body);
     zeroize(answer.body.data(), answer.body.size());
@@ -202,10 +141,7 @@ struct Client::State {
     for (unsigned attempts = 1;; ++attempts) {
       auto answer = attempt(operation, body, use, provider, deadline);
       if (answer || answer.error().code() != ErrorCode::kUnavailable || attempts >= options.attempts) return std::move(answer).in(step);
-      // Half to all of the wait, so that clients that failed together do not come back together.
-      std::uint8_t random = 0;
-      crypto::SystemRng().fill({&random, 1});
-      const auto wait = backoff / 2 + backoff * random / 512;
+      const auto wait = sdk::jittered_backoff(backoff);
       if (wait >= deadline.left()) return std::move(answer).in(step);
       std::this_thread::sleep_for(wait);
       backoff *= 2;
@@ -236,15 +172,9 @@ Result<std::string> endpoint_host(std::string_view region) {
 }
 
 Result<Client> Client::create(Options options) {
-  const std::string usual = TRY(endpoint_host(options.region));
-  if (options.host.empty()) options.host = usual;
-  if (!options.connect) options.connect = vsock_connector();
   CASEMATE_CHECK(options.credentials != nullptr);
   auto state = std::make_shared<State>();
-  if (options.tls) {
-    if (options.ca_file.empty()) options.ca_file = TRY(sdk::find_trust_store());
-    state->tls = TRY(sdk::TlsContext::create(options.ca_file));
-  }
+  state->channel = TRY(sdk::KmsChannel::create({options.region, options.host, options.port, options.tls, options.ca_file, options.connect, options.now}));
   auto credentials = options.credentials;
   state->options = std::move(options);
   return Client(std::move(state), std::move(credentials));

@@ -5,7 +5,6 @@
 #include "crypto/cms.h"
 #include "crypto/rng.h"
 #include "crypto/rsa.h"
-#include "sdk/src/deadline.h"
 
 namespace casemate::kms {
 namespace {
@@ -45,9 +44,11 @@ class ModuleRecipient final : public Recipient {
  private:
   Result<std::shared_ptr<const crypto::RsaPrivateKey>> current_key() {
     const std::scoped_lock lock(mutex_);
-    if (!key_ || renew_.passed()) {
+    const auto now = options_.now ? options_.now() : std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    // A clock that was set back must not keep a key for longer.
+    if (!key_ || now >= made_ + options_.renew_after || now < made_) {
       key_ = std::make_shared<const crypto::RsaPrivateKey>(TRY(crypto::RsaPrivateKey::generate(kKeyBits)));
-      renew_ = sdk::Deadline(options_.renew_after);
+      made_ = now;
     }
     return key_;
   }
@@ -56,7 +57,7 @@ class ModuleRecipient final : public Recipient {
   Options options_;
   std::mutex mutex_;
   std::shared_ptr<const crypto::RsaPrivateKey> key_;
-  sdk::Deadline renew_{std::chrono::milliseconds{0}};
+  std::chrono::sys_seconds made_;
 };
 
 }  // namespace

@@ -55,15 +55,15 @@ struct Loop::State {
 
   std::mutex mutex;  // guards posted, the one thing that other threads touch
   std::vector<Task> posted;
+  std::atomic<bool> any_posted{false};  // so that a round without posted work takes no lock
   std::atomic<bool> stopping{false};
 
   int timeout_ms() {
-    {
-      const std::lock_guard lock(mutex);
-      if (!posted.empty()) return 0;
-    }
+    if (any_posted.load(std::memory_order_acquire)) return 0;
     if (due.empty()) return -1;
-    const auto left = due.begin()->first - std::chrono::steady_clock::now();
+    // The clock is read again only where it matters.
+    auto left = due.begin()->first - now;
+    if (left < std::chrono::milliseconds(20)) left = due.begin()->first - std::chrono::steady_clock::now();
     if (left <= SteadyTime::duration::zero()) return 0;
     const auto whole = std::chrono::ceil<std::chrono::milliseconds>(left).count();
     return static_cast<int>(std::min<std::int64_t>(whole, 60'000));
@@ -76,6 +76,7 @@ struct Loop::State {
   }
 
   void fire_timers() {
+    if (due.empty() || due.begin()->first > now) return;
     // Only what is due when the round begins: a timer that re-arms itself at zero must not starve descriptors.
     std::vector<std::uint64_t> ready;
     for (auto it = due.begin(); it != due.end() && it->first <= now; ++it) ready.push_back(it->second);
@@ -96,10 +97,12 @@ struct Loop::State {
   }
 
   void run_posted() {
+    if (!any_posted.load(std::memory_order_acquire)) return;
     std::vector<Task> tasks;
     {
       const std::lock_guard lock(mutex);
       tasks.swap(posted);
+      any_posted.store(false, std::memory_order_release);
     }
     for (Task& task : tasks) {
       task();
@@ -143,6 +146,7 @@ Result<std::unique_ptr<Loop>> Loop::create() {
 
 void Loop::run() {
   State& state = *state_;
+  state.now = std::chrono::steady_clock::now();
   while (!state.stopping.load(std::memory_order_acquire)) {
     const int count = ::epoll_wait(state.epoll.get(), state.batch.data(), kBatch, state.timeout_ms());
     state.now = std::chrono::steady_clock::now();
@@ -171,6 +175,7 @@ void Loop::post(Task task) {
     const std::lock_guard lock(state_->mutex);
     first = state_->posted.empty();
     state_->posted.push_back(std::move(task));
+    state_->any_posted.store(true, std::memory_order_release);
   }
   if (!first) return;
   const std::uint64_t one = 1;

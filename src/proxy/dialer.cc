@@ -2,6 +2,7 @@
 #include "proxy/dialer.h"
 
 #include <netinet/tcp.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -25,12 +26,31 @@ std::vector<IpAddress> interleave(std::vector<IpAddress> addresses) {
   return out;
 }
 
-Dialer::Dialer(net::Loop& loop, std::vector<IpAddress> addresses, std::uint16_t port, DialOptions options, Done done)
+Result<UniqueFd> begin_connect(const IpAddress& address, std::uint16_t port) {
+  sockaddr_storage storage;
+  const socklen_t size = address.to_socket_address(port, storage);
+  UniqueFd fd(::socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return unavailable("{}: {}", address.text(), std::strerror(errno));
+  const int on = 1;
+  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), size) != 0 && errno != EINPROGRESS)
+    return unavailable("{}: {}", address.text(), std::strerror(errno));
+  return fd;
+}
+
+bool connected_at_once(const UniqueFd& begun) {
+  pollfd entry{begun.get(), POLLOUT, 0};
+  return ::poll(&entry, 1, 0) == 1 && entry.revents == POLLOUT;
+}
+
+Dialer::Dialer(net::Loop& loop, std::vector<IpAddress> addresses, std::uint16_t port, DialOptions options, Done done,
+               UniqueFd begun)
     : loop_(loop),
       addresses_(interleave(std::move(addresses))),
       port_(port),
       options_(options),
       done_(std::move(done)),
+      begun_(std::move(begun)),
       last_failure_("no address") {
   attempts_.reserve(addresses_.size());
   deadline_ = loop_.after(options_.timeout,
@@ -44,19 +64,12 @@ Dialer::~Dialer() = default;
 void Dialer::start_next() {
   while (next_ < addresses_.size()) {
     const IpAddress& address = addresses_[next_++];
-    sockaddr_storage storage;
-    const socklen_t size = address.to_socket_address(port_, storage);
-    UniqueFd fd(::socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!fd) {
-      last_failure_ = fmt::format("{}: {}", address.text(), std::strerror(errno));
+    auto opened = begun_ ? Result<UniqueFd>(std::move(begun_)) : begin_connect(address, port_);
+    if (!opened.ok()) {
+      last_failure_ = opened.error().message();
       continue;
     }
-    const int on = 1;
-    ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), size) != 0 && errno != EINPROGRESS) {
-      last_failure_ = fmt::format("{}: {}", address.text(), std::strerror(errno));
-      continue;
-    }
+    UniqueFd fd = opened.take();
     const std::size_t index = attempts_.size();
     auto watch = loop_.watch(fd.get(), EPOLLOUT, [this, index](std::uint32_t) { ready(index); });
     if (!watch.ok()) {

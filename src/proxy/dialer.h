@@ -19,11 +19,17 @@ struct DialOptions {
 // interleave orders addresses as RFC 8305, 4: alternating families, beginning with the first address's.
 std::vector<IpAddress> interleave(std::vector<IpAddress> addresses);
 
+// begin_connect starts a connection that is then under way or made. Errors: kUnavailable.
+Result<UniqueFd> begin_connect(const IpAddress& address, std::uint16_t port);
+// connected_at_once says whether it is made already, as one to this machine mostly is.
+bool connected_at_once(const UniqueFd& begun);
+
 class Dialer {
  public:
   using Done = std::function<void(Result<UniqueFd>)>;
-  // `done` is called once, never from within the constructor, and may destroy the dialer. Errors: kUnavailable.
-  Dialer(net::Loop& loop, std::vector<IpAddress> addresses, std::uint16_t port, DialOptions options, Done done);
+  // `begun` may be a connection to the first address that begin_connect started. `done` is called once, never from within
+  // the constructor, and may destroy the dialer. Errors: kUnavailable.
+  Dialer(net::Loop& loop, std::vector<IpAddress> addresses, std::uint16_t port, DialOptions options, Done done, UniqueFd begun = {});
   ~Dialer();
   Dialer(const Dialer&) = delete;
   Dialer& operator=(const Dialer&) = delete;
@@ -44,6 +50,7 @@ class Dialer {
   const std::uint16_t port_;
   const DialOptions options_;
   Done done_;
+  UniqueFd begun_;
   std::size_t next_ = 0;
   std::size_t under_way_ = 0;
   std::string last_failure_;

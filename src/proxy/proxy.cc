@@ -24,9 +24,12 @@ struct RouteState {
 struct Pending {
   UniqueFd local;
   std::shared_ptr<RouteState> route;  // shared by a route's connections, which may outlive it
-  std::string peer;
   std::unique_ptr<Dialer> dialer;
 };
+
+std::string peer_of(const RouteState& route, const UniqueFd& local) {
+  return route.listener ? route.listener->peer(local.get()) : "unknown";
+}
 
 std::string_view reason_text(RelayEnd::Reason reason) {
   switch (reason) {
@@ -105,8 +108,7 @@ void Proxy::State::serve(const std::shared_ptr<RouteState>& route, UniqueFd loca
   ++route->stats.accepted;
   ++route->stats.open;
   const std::uint64_t id = next_id++;
-  std::string peer = route->listener->peer(local.get());
-  pending.emplace(id, Pending{std::move(local), route, std::move(peer), nullptr});
+  pending.emplace(id, Pending{std::move(local), route, nullptr});
   resolver.resolve(route->stats.route.remote, options.family, [weak = weak_from_this(), id](Result<Target> target) {
     if (const auto self = weak.lock()) self->resolved(id, std::move(target));
   });
@@ -119,8 +121,14 @@ void Proxy::State::resolved(std::uint64_t id, Result<Target> target) {
   if (!target.ok()) return failed(id, "lookup_failed", &RouteStats::lookup_failures, target.error());
   auto addresses = permitted(waiting.route->stats.route.remote, *target, waiting.route->admission);
   if (!addresses.ok()) return failed(id, "refused", &RouteStats::refused, addresses.error());
-  waiting.dialer = std::make_unique<Dialer>(loop, addresses.take(), target->port, options.dial,
-                                            [this, id](Result<UniqueFd> remote) { connected(id, std::move(remote)); });
+  UniqueFd begun;
+  if (addresses->front().is_loopback()) {
+    if (auto started = begin_connect(addresses->front(), target->port); started.ok()) begun = started.take();
+    if (begun && connected_at_once(begun)) return connected(id, std::move(begun));
+  }
+  waiting.dialer = std::make_unique<Dialer>(
+      loop, addresses.take(), target->port, options.dial,
+      [this, id](Result<UniqueFd> remote) { connected(id, std::move(remote)); }, std::move(begun));
 }
 
 void Proxy::State::connected(std::uint64_t id, Result<UniqueFd> remote) {
@@ -129,23 +137,26 @@ void Proxy::State::connected(std::uint64_t id, Result<UniqueFd> remote) {
   if (node.empty()) return;
   Pending& ready = node.mapped();
   const auto route = ready.route;
-  log.debug("connected", {{"port", std::to_string(route->stats.route.port)},
-                          {"peer", ready.peer},
-                          {"remote", route->stats.route.remote.text()}});
-  const auto added =
-      relay.add(std::move(ready.local), remote.take(), [this, route, peer = ready.peer](const RelayEnd& end) {
-        route->stats.bytes_to_remote += end.from_local;
-        route->stats.bytes_from_remote += end.from_remote;
-        if (end.reason == RelayEnd::Reason::kIdle) ++route->stats.idle_closed;
-        log.info("closed", {{"port", std::to_string(route->stats.route.port)},
-                            {"peer", peer},
-                            {"remote", route->stats.route.remote.text()},
-                            {"to_remote", std::to_string(end.from_local)},
-                            {"from_remote", std::to_string(end.from_remote)},
-                            {"end", std::string(reason_text(end.reason))}});
-        release(route);
-      });
-  if (!added.ok()) log.warn("relay_failed", {{"peer", ready.peer}, {"error", added.error().message()}});
+  std::string peer;
+  if (options.log_level <= LogLevel::kInfo) {
+    peer = peer_of(*route, ready.local);
+    log.debug("connected", {{"port", std::to_string(route->stats.route.port)}, {"peer", peer}, {"remote", route->stats.route.remote.text()}});
+  }
+  const auto added = relay.add(std::move(ready.local), remote.take(), [this, route, peer](const RelayEnd& end) {
+    route->stats.bytes_to_remote += end.from_local;
+    route->stats.bytes_from_remote += end.from_remote;
+    if (end.reason == RelayEnd::Reason::kIdle) ++route->stats.idle_closed;
+    if (options.log_level <= LogLevel::kInfo) {
+      log.info("closed", {{"port", std::to_string(route->stats.route.port)},
+                          {"peer", peer},
+                          {"remote", route->stats.route.remote.text()},
+                          {"to_remote", std::to_string(end.from_local)},
+                          {"from_remote", std::to_string(end.from_remote)},
+                          {"end", std::string(reason_text(end.reason))}});
+    }
+    release(route);
+  });
+  if (!added.ok()) log.warn("relay_failed", {{"error", added.error().message()}});
   // The dialer goes with the node; its own callback is the last thing on its stack.
 }
 
@@ -156,7 +167,7 @@ void Proxy::State::failed(std::uint64_t id, std::string_view event, std::uint64_
   const auto route = node.mapped().route;
   ++(route->stats.*counter);
   log.warn(event, {{"port", std::to_string(route->stats.route.port)},
-                   {"peer", node.mapped().peer},
+                   {"peer", peer_of(*route, node.mapped().local)},
                    {"remote", route->stats.route.remote.text()},
                    {"error", error.message()}});
   release(route);

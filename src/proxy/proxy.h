@@ -23,6 +23,8 @@ struct ProxyOptions {
   RelayOptions relay;
   // Connections of one route at a time; further ones wait in the listener's queue.
   std::size_t connections_per_route = 16'384;
+  // The level that the log keeps: lines that nobody reads are not composed.
+  LogLevel log_level = LogLevel::kWarn;
 };
 
 struct RouteStats {

@@ -21,6 +21,7 @@ class Recipient {
  public:
   struct Options {
     std::chrono::seconds renew_after = std::chrono::hours{24};
+    Now now = nullptr;  // empty: the system's clock
   };
 
   static Result<std::shared_ptr<Recipient>> create(nsm::Client module, Options options);
@@ -70,6 +71,7 @@ class Client {
     // Tries a call: throttling, faults of the service and lost connections are tried again after 50 ms, doubled each
     // time and jittered.
     unsigned attempts = 3;
+    Now now = nullptr;  // what requests are dated with; empty: the system's clock
   };
 
   // Errors: kMalformed (region), kNotFound (no trusted certificates).

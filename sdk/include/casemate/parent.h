@@ -15,6 +15,16 @@ namespace casemate::parent {
 // there, time is up).
 Result<UniqueFd> connect(const vsock::Address& enclave, std::chrono::milliseconds timeout);
 
+// Listener is a vsock port on the parent (CID 3) that enclaves connect to. The descriptor is non-blocking.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  virtual int fd() const = 0;
+};
+// listen opens it where connect would look: on the local platform when it is up, else in the kernel. Errors: kConflict (port
+// in use), kDenied, kNotFound.
+Result<std::unique_ptr<Listener>> listen(std::uint32_t port, int backlog = 128);
+
 struct Enclave {
   std::string id;
   std::string name;
@@ -35,6 +45,10 @@ struct MetadataOptions {
   // Empty: AWS_EC2_METADATA_SERVICE_ENDPOINT, else http://169.254.169.254.
   std::string endpoint;
   std::chrono::milliseconds timeout{2000};
+  // How to reach it; empty: TCP to the endpoint. In an enclave: kms::vsock_connector(port) to a vsock-proxy route that leads to
+  // 169.254.169.254 port 80.
+  kms::Connector connect = nullptr;
+  Now now = nullptr;  // empty: the system's clock
 };
 
 // instance_credentials are the instance role's, kept until 5 minutes before they expire.

@@ -9,6 +9,7 @@
 #include "cli/casemate/demo.h"
 #include "cli/casemate/exec.h"
 #include "cli/casemate/explain.h"
+#include "cli/casemate/init.h"
 #include "cli/casemate/pki.h"
 #include "cli/casemate/platform.h"
 #include "cli/casemate/policy.h"
@@ -27,6 +28,7 @@ int run_casemate(int argc, char** argv) {
   add_env(app, exit_code);
   describe_exec(app);
   add_demo(app, exit_code);
+  add_init(app, exit_code);
   add_attest(app, exit_code);
   add_pki(app, exit_code);
   add_policy(app, exit_code);

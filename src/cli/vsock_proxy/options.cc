@@ -126,6 +126,7 @@ Result<Options> check(const Raw& raw, bool config_named, const Environment& envi
   } else if (const auto level = parse_level(environment.rust_log); level.ok()) {
     options.log_level = *level;
   }
+  options.proxy.log_level = options.log_level;
   options.transport = TRY(parse_transport(raw.transport).in("--transport"));
   return options;
 }
