@@ -66,6 +66,8 @@ def python_root(root, program=BOTO3):
             shutil.copy(file, target.parent / file.name)
             if file.suffix == ".so":
                 objects.append(file)
+    # OpenSSL's providers, which awscrt loads by name.
+    objects += pathlib.Path("/usr/lib").glob("*-linux-gnu/ossl-modules/*.so")
     copy_with_libraries(root, [str(path) for path in objects])
     (root / "usr/bin").mkdir(parents=True, exist_ok=True)
     (root / "usr/bin/python3").symlink_to(pathlib.Path(python).name)

@@ -16,6 +16,7 @@ enum class Wildcards { kRefused, kAllowed };
 struct Route {
   std::uint32_t port = 0;
   HostPort remote;
+  std::size_t max_connections = 0;  // at a time; 0: as the proxy has it for every route
   friend auto operator<=>(const Route&, const Route&) = default;
 };
 
@@ -40,7 +41,8 @@ class Allowlist {
   std::vector<Entry> entries_;
 };
 
-// Config is one file: `allowlist` of {address, port}, and `routes` of {port, address, remote_port}, which is ours.
+// Config is one file: `allowlist` of {address, port}, and `routes` of {port, address, remote_port, max_connections}, which is ours
+// (the last may be absent).
 struct Config {
   Allowlist allowlist;
   std::vector<Route> routes;

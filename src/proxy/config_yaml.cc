@@ -2,6 +2,8 @@
 // The one source that includes yaml-cpp, whose exceptions end here.
 #include <yaml-cpp/yaml.h>
 
+#include <charconv>
+
 #include "proxy/allowlist.h"
 
 namespace casemate::proxy {
@@ -41,6 +43,12 @@ Result<Route> read_route(const YAML::Node& node) {
   route = TRY(parse_route(port + "=placeholder:1"));
   route.remote.host = TRY(canonical_host(TRY(scalar(node, "address"))).in("address"));
   route.remote.port = TRY(parse_port(TRY(scalar(node, "remote_port"))).in("remote_port"));
+  if (node["max_connections"]) {
+    const std::string text = TRY(scalar(node, "max_connections"));
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), route.max_connections);
+    if (failure != std::errc{} || end != text.data() + text.size() || route.max_connections == 0)
+      return malformed("max_connections: want a number, at least 1");
+  }
   return route;
 }
 

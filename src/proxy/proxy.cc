@@ -61,6 +61,11 @@ struct Proxy::State : std::enable_shared_from_this<Proxy::State> {
   State(net::Loop& on, Resolver& with, ProxyOptions how, Log to)
       : loop(on), resolver(with), options(how), log(std::move(to)), relay(on, how.relay) {}
 
+  std::size_t limit_of(const RouteState& route) const {
+    const std::size_t own = route.stats.route.max_connections;
+    return own == 0 ? options.connections_per_route : own;
+  }
+
   void resume_accepting(const std::shared_ptr<RouteState>& route) {
     if (route->accepting || !route->listener || ended) return;
     if (const auto set = route->watch.set(EPOLLIN); set.ok()) route->accepting = true;
@@ -86,7 +91,7 @@ struct Proxy::State : std::enable_shared_from_this<Proxy::State> {
 void Proxy::State::accept_some(const std::shared_ptr<RouteState>& route) {
   for (int i = 0; i < kAcceptsPerEvent; ++i) {
     if (!route->listener) return;
-    if (route->stats.open >= options.connections_per_route) return pause_accepting(*route);
+    if (route->stats.open >= limit_of(*route)) return pause_accepting(*route);
     UniqueFd local(::accept4(route->listener->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (local) {
       serve(route, std::move(local));
@@ -187,6 +192,7 @@ Result<void> Proxy::add_route(const Route& route, Admission admission, std::uniq
   if (const auto it = state_->routes.find(route.port); it != state_->routes.end()) {
     it->second->stats.route = route;
     it->second->admission = std::move(admission);
+    state_->resume_accepting(it->second);
     return {};
   }
   auto fresh = std::make_shared<RouteState>();

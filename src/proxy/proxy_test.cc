@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "proxy/dns.h"
 #include "proxy/proxy.h"
 
 #include <arpa/inet.h>
@@ -70,6 +71,19 @@ TEST(ProxyAllowlist, ReadsAwsFile) {
   EXPECT_FALSE(config->allowlist.names({"kms.us-east-1.amazonaws.com", 80}));
   EXPECT_FALSE(config->allowlist.names({"evil-kms.us-east-1.amazonaws.com", 443}));
   EXPECT_TRUE(config->allowlist.names({"10.0.0.1", 8080}));
+}
+
+TEST(ProxyAllowlist, ReadsRoutesWithTheirLimits) {
+  const auto config = parse_config(
+      "allowlist: []\nroutes:\n- {port: 8000, address: a.x, remote_port: 443}\n"
+      "- {port: 8001, address: b.x, remote_port: 80, max_connections: 7}\n",
+      Wildcards::kRefused);
+  ASSERT_THAT(config, IsOk());
+  EXPECT_THAT(config->routes, ElementsAre(Route{8000, {"a.x", 443}, 0}, Route{8001, {"b.x", 80}, 7}));
+  for (const auto odd : {"0", "-1", "x", "[1]"}) {
+    EXPECT_THAT(parse_config(fmt::format("allowlist: []\nroutes: [{{port: 1, address: a, remote_port: 1, max_connections: {}}}]", odd), Wildcards::kRefused),
+                IsError(ErrorCode::kMalformed, HasSubstr("routes[0]: max_connections")));
+  }
 }
 
 TEST(ProxyAllowlist, NamesWhatIsWrong) {
@@ -194,6 +208,61 @@ TEST(ProxyDialer, TellsWhyNothingAnswered) {
   });
   loop->run();
   EXPECT_THAT(outcome, IsError(ErrorCode::kUnavailable, HasSubstr("127.0.0.1: Connection refused")));
+}
+
+// A response with one question and the given answers, each {type, ttl, data}.
+Bytes dns_response(const std::vector<std::tuple<std::uint16_t, std::uint32_t, Bytes>>& answers) {
+  Bytes out{0, 1, 0x81, 0x80, 0, 1, 0, static_cast<std::uint8_t>(answers.size()), 0, 0, 0, 0, 1, 'a', 1, 'x', 0, 0, 1, 0, 1};
+  for (const auto& [type, ttl, data] : answers) {
+    out.insert(out.end(), {0xc0, 12, 0, static_cast<std::uint8_t>(type), 0, 1, static_cast<std::uint8_t>(ttl >> 24), static_cast<std::uint8_t>(ttl >> 16),
+                           static_cast<std::uint8_t>(ttl >> 8), static_cast<std::uint8_t>(ttl), 0, static_cast<std::uint8_t>(data.size())});
+    out.insert(out.end(), data.begin(), data.end());
+  }
+  return out;
+}
+
+TEST(ProxyDns, ReadsTheSmallestTtl) {
+  EXPECT_EQ(smallest_ttl(dns_response({{5, 300, {1, 'b', 0}}, {1, 60, {10, 0, 0, 1}}, {1, 61, {10, 0, 0, 2}}})), 60s);
+  EXPECT_EQ(smallest_ttl(dns_response({{46, 1, {0}}, {28, 20, Bytes(16)}})), 20s);
+  EXPECT_EQ(smallest_ttl(dns_response({{1, 0x80000001, {10, 0, 0, 1}}})), 0s);
+  EXPECT_EQ(smallest_ttl(dns_response({})), std::nullopt);
+}
+
+TEST(ProxyDns, TakesNoResponseThatIsCutOrNone) {
+  const Bytes whole = dns_response({{1, 60, {10, 0, 0, 1}}});
+  for (std::size_t size = 0; size < whole.size(); ++size) EXPECT_EQ(smallest_ttl(ByteView(whole).first(size)), std::nullopt) << size;
+  Bytes query = whole;
+  query[2] = 0x01;
+  EXPECT_EQ(smallest_ttl(query), std::nullopt);
+  Bytes label = whole;
+  label[12] = 0x80;
+  EXPECT_EQ(smallest_ttl(label), std::nullopt);
+}
+
+TEST(ProxyResolver, KeepsAnAnswerForItsTtl) {
+  auto loop = net::Loop::create().take();
+  net::Pool pool("dns", 1);
+  int asked = 0;
+  std::optional<std::chrono::seconds> ttl = 3600s;
+  const Lookup lookup = [&](const std::string&, Family) -> Result<std::vector<IpAddress>> {
+    ++asked;
+    return std::vector{ip("10.0.0.1")};
+  };
+  const auto resolve = [&](Resolver& resolver) {
+    resolver.resolve({"a.x", 443}, Family::kAny, [&](Result<Target> target) {
+      EXPECT_TRUE(target.ok());
+      loop->post([&] { loop->stop(); });
+    });
+    loop->run();
+  };
+  Resolver kept(*loop, pool, lookup, {}, 1h, 1h, [&](const std::string&, Family) { return ttl; });
+  resolve(kept);
+  resolve(kept);
+  EXPECT_EQ(asked, 1);
+  Resolver capped(*loop, pool, lookup, {}, 0ms, 1h, [&](const std::string&, Family) { return ttl; });
+  resolve(capped);
+  resolve(capped);
+  EXPECT_EQ(asked, 3);
 }
 
 TEST(ProxyResolver, AsksOnceKeepsAndSurvivesFailure) {

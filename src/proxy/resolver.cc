@@ -10,6 +10,9 @@ namespace casemate::proxy {
 namespace {
 
 constexpr std::chrono::seconds kAdmitTime{10};
+constexpr std::chrono::milliseconds kUnknownTtl{30'000};
+// A record that may not be kept at all would mean a look-up for every connection.
+constexpr std::chrono::milliseconds kShortestKeep{1'000};
 
 const Override* find_override(const std::vector<Override>& overrides, const HostPort& remote) {
   const auto it =
@@ -76,6 +79,7 @@ struct Resolver::State {
   struct Name {
     std::vector<IpAddress> addresses;
     net::SteadyTime fetched;
+    std::chrono::milliseconds keep{0};
     bool asking = false;
     std::vector<std::pair<std::uint16_t, Done>> waiting;
   };
@@ -86,10 +90,12 @@ struct Resolver::State {
   std::vector<Override> overrides;
   std::chrono::milliseconds keep;
   std::chrono::milliseconds stale;
+  Ttl ttl;
   std::map<std::pair<std::string, Family>, Name> names;
   bool ended = false;
 
-  void answered(const std::pair<std::string, Family>& key, Result<std::vector<IpAddress>> answer) {
+  void answered(const std::pair<std::string, Family>& key, Result<std::vector<IpAddress>> answer,
+                std::optional<std::chrono::seconds> lives = {}) {
     if (ended) return;
     Name& name = names[key];
     name.asking = false;
@@ -97,7 +103,8 @@ struct Resolver::State {
     if (answer.ok()) {
       name.addresses = *answer;
       name.fetched = now;
-    } else if (!name.addresses.empty() && now - name.fetched < keep + stale) {
+      name.keep = std::min(keep, lives ? std::max<std::chrono::milliseconds>(*lives, kShortestKeep) : kUnknownTtl);
+    } else if (!name.addresses.empty() && now - name.fetched < name.keep + stale) {
       answer = name.addresses;  // RFC 8767: an old answer is better than none
     }
     for (auto& [port, done] : std::exchange(name.waiting, {})) {
@@ -111,8 +118,8 @@ struct Resolver::State {
 };
 
 Resolver::Resolver(net::Loop& loop, net::Pool& pool, Lookup lookup, std::vector<Override> overrides,
-                   std::chrono::milliseconds keep, std::chrono::milliseconds stale)
-    : state_(new State{loop, pool, std::move(lookup), std::move(overrides), keep, stale, {}, false}) {}
+                   std::chrono::milliseconds keep, std::chrono::milliseconds stale, Ttl ttl)
+    : state_(new State{loop, pool, std::move(lookup), std::move(overrides), keep, stale, std::move(ttl), {}, false}) {}
 
 Resolver::~Resolver() {
   state_->ended = true;
@@ -130,14 +137,15 @@ void Resolver::resolve(const HostPort& remote, Family family, Done done) {
 
   const std::pair key(remote.host, family);
   auto& name = state.names[key];
-  if (!name.addresses.empty() && std::chrono::steady_clock::now() - name.fetched < state.keep)
+  if (!name.addresses.empty() && std::chrono::steady_clock::now() - name.fetched < name.keep)
     return done(Target{name.addresses, remote.port, false});
   name.waiting.emplace_back(remote.port, std::move(done));
   if (name.asking) return;
   name.asking = true;
-  const bool queued = state.pool.submit([shared = state_, ask = state.ask, &loop = state.loop, key] {
+  const bool queued = state.pool.submit([shared = state_, ask = state.ask, ttl = state.ttl, &loop = state.loop, key] {
     auto answer = ask(key.first, key.second);
-    loop.post([shared, key, answer = std::move(answer)] { shared->answered(key, answer); });
+    const auto lives = answer.ok() && ttl ? ttl(key.first, key.second) : std::nullopt;
+    loop.post([shared, key, answer = std::move(answer), lives] { shared->answered(key, answer, lives); });
   });
   if (!queued) state.answered(key, unavailable("{}: too many look-ups under way", remote.host));
 }

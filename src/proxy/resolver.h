@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,9 +43,12 @@ struct Target {
 
 class Resolver {
  public:
-  // Answers are used for `keep`; after that a failing look-up still gives the last good answer for `stale`.
+  // Ttl is dns_ttl or a stand-in; empty: no answer has one.
+  using Ttl = std::function<std::optional<std::chrono::seconds>(const std::string& host, Family family)>;
+  // Answers are used for their time to live, `keep` at most, or for 30 seconds where it is not known; after that a failing
+  // look-up still gives the last good answer for `stale`.
   Resolver(net::Loop& loop, net::Pool& pool, Lookup lookup, std::vector<Override> overrides,
-           std::chrono::milliseconds keep, std::chrono::milliseconds stale);
+           std::chrono::milliseconds keep, std::chrono::milliseconds stale, Ttl ttl = nullptr);
   ~Resolver();
 
   using Done = std::function<void(Result<Target>)>;

@@ -100,7 +100,7 @@ class KmsProxy(unittest.TestCase):
         measurements = self.p.build_enclave(self.p.build_with_buildah(context, name), name)
         record = self.p.run_enclave(name)
         self.addCleanup(self.p.sh, f"nitro-cli terminate-enclave --enclave-id {record['EnclaveID']}")
-        self.p.wait_for_port(record["EnclaveCID"], port)
+        self.p.wait_for_port(record["EnclaveCID"], port, 120)
         return record["EnclaveCID"], measurements["PCR0"]
 
     def command_image(self, name, fill):

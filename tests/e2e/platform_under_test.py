@@ -160,8 +160,8 @@ class Platform:
             sock.connect(f"/proc/self/fd/{root}/{cid}/{port}")
             return sock
 
-    def wait_for_port(self, cid, port):
-        self.wait_for(lambda: (self.run_dir / "vsock" / str(cid) / str(port)).exists(), f"enclave {cid} listens on {port}")
+    def wait_for_port(self, cid, port, seconds=30):
+        self.wait_for(lambda: (self.run_dir / "vsock" / str(cid) / str(port)).exists(), f"enclave {cid} listens on {port}", seconds)
 
     def processes(self):
         """Every process whose environment names this platform's run folder, guests included: {pid: command line}."""

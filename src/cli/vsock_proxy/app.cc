@@ -16,6 +16,7 @@
 #include "os/file.h"
 #include "os/paths.h"
 #include "os/process.h"
+#include "proxy/dns.h"
 
 namespace casemate::cli::vsock_proxy {
 namespace {
@@ -113,7 +114,7 @@ class Program {
       loop_.stop();
     }));
     pool_.emplace("dns", options_.workers);
-    resolver_.emplace(loop_, *pool_, lookup_, options_.overrides, options_.dns_keep, kStaleAnswers);
+    resolver_.emplace(loop_, *pool_, lookup_, options_.overrides, options_.dns_keep, kStaleAnswers, proxy::dns_ttl);
     proxy_.emplace(loop_, *resolver_, options_.proxy, log_);
     for (auto& each : admitted) {
       proxy::Admission admission = TRY(std::move(each.admission));

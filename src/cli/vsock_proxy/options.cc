@@ -24,7 +24,7 @@ struct Raw {
   bool wildcards = false;
   double connect_timeout = 10;
   double idle_timeout = 3600;
-  double dns_keep = 30;
+  double dns_keep = 300;
   std::size_t connections = proxy::ProxyOptions{}.connections_per_route;
   std::string metrics;
   std::string log_level;
@@ -49,7 +49,7 @@ void add_options(CLI::App& app, Raw& raw) {
       ->capture_default_str();
   app.add_option("--idle-timeout", raw.idle_timeout, "Seconds of silence before a connection is closed; 0: never")
       ->capture_default_str();
-  app.add_option("--dns-refresh", raw.dns_keep, "Seconds that a look-up is used before the next")
+  app.add_option("--dns-refresh", raw.dns_keep, "Seconds that a look-up is used at most; the record's TTL where that is shorter")
       ->capture_default_str();
   app.add_option("--max-connections", raw.connections, "Connections a route at a time; others wait")
       ->capture_default_str();

@@ -20,7 +20,7 @@ struct Options {
   proxy::Wildcards wildcards = proxy::Wildcards::kRefused;
   unsigned workers = 4;
   std::vector<proxy::Override> overrides;
-  std::chrono::milliseconds dns_keep{30'000};
+  std::chrono::milliseconds dns_keep{300'000};
   std::string metrics_address;
   std::uint16_t metrics_port = 0;
   LogLevel log_level = LogLevel::kWarn;
