@@ -22,8 +22,12 @@ TEST(Init, WritesAProjectWithNothingLeftToFillIn) {
     paths.push_back(file.path);
     EXPECT_THAT(file.content, Not(HasSubstr("@NAME@")));
     EXPECT_EQ(file.executable, file.path == "run");
-    if (file.path == "run") EXPECT_THAT(file.content, HasSubstr("/opt/case mate/bin"));
-    if (file.path == "server.cc") EXPECT_THAT(file.content, HasSubstr("\"eu-west-1\""));
+    if (file.path == "run") {
+      EXPECT_THAT(file.content, HasSubstr("/opt/case mate/bin"));
+    }
+    if (file.path == "server.cc") {
+      EXPECT_THAT(file.content, HasSubstr("\"eu-west-1\""));
+    }
   }
   EXPECT_THAT(paths, testing::UnorderedElementsAre("run", "Dockerfile", "CMakeLists.txt", "server.cc", "client.cc", "key_policy.json.in", "README.md", ".gitignore",
                                                    ".github/workflows/enclave.yml"));
