@@ -175,26 +175,20 @@ class BerReader {
   ByteReader reader_;
 };
 
-// open_constructed enters a constructed element of either length form. With a definite length `outer` is past it and
-// the content reader must be exhausted by the caller; with an indefinite one the content ends at 00 00.
+// open_constructed enters a constructed element of indefinite length, the form that KMS writes; its content ends at 00 00.
 struct Level {
   BerReader content;
-  bool indefinite;
 };
 
 Result<Level> open_constructed(BerReader& outer, std::uint8_t tag) {
   const Element element = TRY(outer.read_header());
-  if (element.tag != tag) return malformed("ber: element");
-  return Level{BerReader(element.content), element.indefinite};
+  if (element.tag != tag || !element.indefinite) return malformed("ber: element");
+  return Level{BerReader(element.content)};
 }
 
-// close_constructed checks the end of `inner` and moves `outer` past an indefinite element.
+// close_constructed checks the end of `inner` and moves `outer` past it.
 Result<void> close_constructed(BerReader& outer, Level& inner) {
   static constexpr std::uint8_t kEnd[] = {0, 0};
-  if (!inner.indefinite) {
-    if (!inner.content.empty()) return malformed("ber: trailing bytes");
-    return {};
-  }
   TRY(inner.content.expect(kEnd));
   TRY(outer.take(outer.rest().size() - inner.content.rest().size()));
   return {};
@@ -220,13 +214,7 @@ Result<void> read_recipient(ByteView infos, Envelope& envelope) {
 }
 
 Result<void> read_content(BerReader& info, Envelope& envelope) {
-  const Element element = TRY(info.read_header());
-  if (element.tag == kContext0) {
-    envelope.ciphertext = to_bytes(element.content);
-    return {};
-  }
-  if (element.tag != kContext0Constructed) return malformed("envelope: content");
-  Level chunks{BerReader(element.content), element.indefinite};
+  Level chunks = TRY(open_constructed(info, kContext0Constructed));
   while (!chunks.content.empty() && chunks.content.rest().front() == kOctetString) {
     append(envelope.ciphertext, TRY(chunks.content.read_definite(kOctetString)));
   }

@@ -15,9 +15,9 @@ inline constexpr std::size_t kMaxEnvelopeContent = 64 * 1024;
 // SHA-256 of the recipient's SubjectPublicKeyInfo. Errors: kLimit (content above kMaxEnvelopeContent).
 Result<Bytes> encode_enveloped_data(const RsaPublicKey& recipient, const Secret& content, Rng& rng);
 
-// open_enveloped_data reads exactly the form above: ContentInfo, its [0], EnvelopedData and EncryptedContentInfo of
-// indefinite or definite length, everything else definite; content primitive or in chunks; the identifier must be that
-// of `key`. Errors: kUntrusted with one text, whatever the reason, and no branch on what RSA or the padding yields.
+// open_enveloped_data reads exactly the form above: lengths are indefinite where KMS writes them so, content is in chunks,
+// there is one recipient, and its identifier is that of `key`. Errors: kUntrusted with one text, whatever the reason, and no
+// branch on what RSA or the padding yields.
 Result<Secret> open_enveloped_data(ByteView envelope, const RsaPrivateKey& key, Rng& rng);
 
 }  // namespace casemate::crypto

@@ -2,6 +2,9 @@
 #include "crypto/cms.h"
 
 #include <gmock/gmock.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 
 #include <filesystem>
@@ -19,6 +22,31 @@ const RsaPrivateKey& test_key() {
   static const RsaPrivateKey key = RsaPrivateKey::generate(2048).take();
   return key;
 }
+
+// An OpenSSL key for what the tree's own key does not do.
+class OpensslKey {
+ public:
+  explicit OpensslKey(ByteView spki) {
+    const unsigned char* at = spki.data();
+    key_ = d2i_PUBKEY(nullptr, &at, static_cast<long>(spki.size()));
+  }
+  ~OpensslKey() { EVP_PKEY_free(key_); }
+  OpensslKey(const OpensslKey&) = delete;
+  OpensslKey& operator=(const OpensslKey&) = delete;
+  Bytes encrypt_oaep_sha1(ByteView content) const {
+    EVP_PKEY_CTX* context = EVP_PKEY_CTX_new(key_, nullptr);
+    Bytes out(512);
+    std::size_t size = out.size();
+    const bool done = EVP_PKEY_encrypt_init(context) == 1 && EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_OAEP_PADDING) == 1 &&
+                      EVP_PKEY_encrypt(context, out.data(), &size, content.data(), content.size()) == 1;
+    EVP_PKEY_CTX_free(context);
+    out.resize(done ? size : 0);
+    return out;
+  }
+
+ private:
+  EVP_PKEY* key_ = nullptr;
+};
 
 Bytes envelope_of(std::string_view content) {
   SystemRng rng;
@@ -77,11 +105,81 @@ TEST(Cms, OpensWhatItEncodedForAnySize) {
               IsError(ErrorCode::kLimit));
 }
 
-TEST(Cms, AcceptsDefiniteLengthsAndPrimitiveContent) {
+constexpr char kRefused[] = "enveloped data: not for this key, or damaged";
+// Where things are in an envelope for RSA-2048.
+constexpr std::size_t kSetAt = 20;
+constexpr std::size_t kRecipientAt = kSetAt + 4;
+constexpr std::size_t kRecipientSize = 4 + 0x167;
+constexpr std::size_t kEncryptedKeySize = 256;
+
+TEST(Cms, RefusesDer) {
   SystemRng rng;
-  const auto opened = open_enveloped_data(definite_form(envelope_of("value")), test_key(), rng);
-  ASSERT_THAT(opened, IsOk());
-  EXPECT_EQ(as_text(opened->expose()), "value");
+  EXPECT_THAT(open_enveloped_data(definite_form(envelope_of("value")), test_key(), rng), IsError(ErrorCode::kUntrusted, kRefused));
+}
+
+TEST(Cms, RefusesASecondRecipient) {
+  SystemRng rng;
+  const Bytes envelope = envelope_of("secret");
+  const ByteView recipient = ByteView(envelope).subspan(kRecipientAt, kRecipientSize);
+  Bytes twice = to_bytes(recipient);
+  append(twice, recipient);
+  Bytes forged = to_bytes(ByteView(envelope).first(kSetAt));
+  append(forged, element(0x31, twice));
+  append(forged, ByteView(envelope).subspan(kRecipientAt + kRecipientSize));
+  EXPECT_THAT(open_enveloped_data(forged, test_key(), rng), IsError(ErrorCode::kUntrusted, kRefused));
+  Bytes none = to_bytes(ByteView(envelope).first(kSetAt));
+  append(none, element(0x31, {}));
+  append(none, ByteView(envelope).subspan(kRecipientAt + kRecipientSize));
+  EXPECT_THAT(open_enveloped_data(none, test_key(), rng), IsError(ErrorCode::kUntrusted, kRefused));
+}
+
+TEST(Cms, RefusesAnotherKeysEnvelopeUnderThisKeysName) {
+  SystemRng rng;
+  const auto other = RsaPrivateKey::generate(2048).take();
+  Bytes forged = encode_enveloped_data(other.public_key(), Secret::copy_of(as_bytes(std::string_view("secret"))), rng).take();
+  EXPECT_THAT(open_enveloped_data(forged, test_key(), rng), IsError(ErrorCode::kUntrusted, kRefused));
+  const auto name = sha256(test_key().public_key().spki());
+  std::copy(name.begin(), name.end(), forged.begin() + 33);
+  EXPECT_THAT(open_enveloped_data(forged, test_key(), rng), IsError(ErrorCode::kUntrusted, kRefused));
+}
+
+TEST(Cms, RefusesAnotherOaepHash) {
+  SystemRng rng;
+  const OpensslKey key(test_key().public_key().spki());
+  Bytes forged = envelope_of("secret");
+  const Bytes sealed = key.encrypt_oaep_sha1(Bytes(32, 7));
+  ASSERT_EQ(sealed.size(), kEncryptedKeySize);
+  // The bytes alone, then with the algorithm identifier of OAEP's defaults, which are SHA-1.
+  std::copy(sealed.begin(), sealed.end(), forged.begin() + static_cast<std::ptrdiff_t>(kRecipientAt + kRecipientSize - kEncryptedKeySize));
+  EXPECT_THAT(open_enveloped_data(forged, test_key(), rng), IsError(ErrorCode::kUntrusted, kRefused));
+  Bytes recipient = decode_hex("020102").take();
+  append(recipient, element(0x80, sha256(test_key().public_key().spki())));
+  append(recipient, decode_hex("300d06092a864886f70d0101073000").take());
+  append(recipient, element(0x04, sealed));
+  Bytes renamed = to_bytes(ByteView(forged).first(kSetAt));
+  append(renamed, element(0x31, element(0x30, recipient)));
+  append(renamed, ByteView(forged).subspan(kRecipientAt + kRecipientSize));
+  EXPECT_THAT(open_enveloped_data(renamed, test_key(), rng), IsError(ErrorCode::kUntrusted, kRefused));
+}
+
+// What a padding oracle would ask: every value of the byte that decides the padding's length.
+TEST(Cms, AnswersEveryPaddingAlike) {
+  SystemRng rng;
+  const Bytes envelope = envelope_of(std::string(20, 's'));
+  const std::size_t last_of_first_block = envelope.size() - 10 - 16 - 1;
+  std::size_t opened = 0;
+  for (unsigned value = 1; value < 256; ++value) {
+    Bytes changed = envelope;
+    changed[last_of_first_block] = static_cast<std::uint8_t>(changed[last_of_first_block] ^ value);
+    const auto outcome = open_enveloped_data(changed, test_key(), rng);
+    if (outcome.ok()) {
+      ++opened;
+    } else {
+      EXPECT_EQ(outcome.error().message(), kRefused);
+    }
+  }
+  // CBC has no authentication: at most the paddings that happen to be well formed.
+  EXPECT_LE(opened, 2U);
 }
 
 TEST(Cms, GivesOneErrorForEveryDamage) {
