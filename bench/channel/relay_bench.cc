@@ -408,7 +408,7 @@ std::vector<Relayer> relayers() {
   if (installed("haproxy")) {
     out.push_back({"haproxy", [](const std::string& path) {
                      const std::string config = folder + "/haproxy.cfg";
-                     std::ofstream(config) << "global\n maxconn 9000\n nbthread 1\ndefaults\n mode tcp\n timeout "
+                     std::ofstream(config) << "global\n maxconn 7000\n nbthread 1\ndefaults\n mode tcp\n timeout "
                                               "connect 5s\n timeout client 1h\n timeout server 1h\n"
                                            << " option splice-auto\nlisten bench\n bind unix@" << path
                                            << "\n server tcp 127.0.0.1:" << tcp_port << "\n";

@@ -73,6 +73,9 @@ class KmsProxy(unittest.TestCase):
         cls.arn = cls.p.aws("sts get-caller-identity --query Arn --output text").out.strip()
         cls.key = cls.admin("kms create-key --query KeyMetadata.KeyId --output text").strip()
         cls.admin(f"kms create-alias --alias-name alias/my-enclave-key --target-key-id {cls.key}")
+        # GenerateRandom has no key whose policy could allow it.
+        random = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:GenerateRandom", "Resource": "*"}]})
+        cls.admin(f"iam put-role-policy --role-name casemate-parent --policy-name random --policy-document '{random}'")
         cls.bind(None)
         shutil.copy(IMAGES / "values.txt", cls.p.work / "values.txt")
         cls.p.ok("data-processing-client --prepare --values values.txt --alias my-enclave-key")
@@ -87,7 +90,7 @@ class KmsProxy(unittest.TestCase):
     @classmethod
     def bind(cls, pcr0):
         """Lets the parent encrypt, and decrypt or make data keys only from the enclave with that PCR0."""
-        use = {"Effect": "Allow", "Principal": {"AWS": cls.arn}, "Resource": "*", "Action": ["kms:Decrypt", "kms:GenerateDataKey"]}
+        use = {"Effect": "Allow", "Principal": {"AWS": cls.arn}, "Resource": "*", "Action": ["kms:Decrypt", "kms:GenerateDataKey*", "kms:DeriveSharedSecret"]}
         if pcr0:
             use["Condition"] = {"StringEqualsIgnoreCase": {"kms:RecipientAttestation:PCR0": pcr0}}
         policy = {"Version": "2012-10-17", "Statement": [
@@ -177,6 +180,14 @@ class KmsProxy(unittest.TestCase):
         sealed, opened = (text.split(": ")[1] for text in made["out"].splitlines())
         again = self.execute(cid, ["/kmstool_enclave_cli", "decrypt", "--ciphertext", sealed, "--json"], env=environment)
         self.assertEqual(json.loads(again["out"]), {"PLAINTEXT": opened}, again)
+        pair = self.execute(cid, ["/kmstool_enclave_cli", "gendatakeypair", "--key-id", self.key, "--key-spec", "ECC_NIST_P256", "--json"], env=environment)
+        self.assertEqual(list(json.loads(pair["out"])), ["CIPHERTEXT", "PLAINTEXT", "PUBLICKEY"], pair)
+        agreement = self.admin("kms create-key --key-spec ECC_NIST_P256 --key-usage KEY_AGREEMENT --query KeyMetadata.KeyId --output text").strip()
+        shutil.copy(self.p.work / "policy.json", self.p.work / "agreement.json")
+        self.admin(f"kms put-key-policy --key-id {agreement} --policy-name default --policy file://agreement.json")
+        peer = json.loads(pair["out"])["PUBLICKEY"]
+        derived = self.execute(cid, ["/kmstool_enclave_cli", "derivesharedsecret", "--key-id", agreement, "--public-key", peer], env=environment)
+        self.assertEqual(len(base64.b64decode(derived["out"].removeprefix("PLAINTEXT: "))), 32, derived)
         random = self.execute(cid, ["/kmstool_enclave_cli", "genrandom", "--length", "17"], env=environment)
         self.assertEqual(len(base64.b64decode(random["out"].removeprefix("PLAINTEXT: "))), 17, random)
 

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the SDK adds to a call: attested decryptions end to end in one process, with the service's and the module's own time
+// taken out, and the RSA decryption that opening the answer needs measured beside it. Usage: sdk_bench [calls].
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "crypto/rsa.h"
+#include "tests/channel/stack.h"
+
+namespace casemate::channel {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+double micros(Steady::duration duration) {
+  return std::chrono::duration<double, std::micro>(duration).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+int run(int calls) {
+  const SystemClock clock;
+  Stack stack(clock);
+  Steady::duration in_service{};
+  Steady::duration in_module{};
+  Wire metadata([&](const http::Request& request) { return stack.metadata->handle(request); });
+  Wire wire([&](const http::Request& request) {
+    const auto begin = Steady::now();
+    auto response = stack.service->handle(request);
+    in_service = Steady::now() - begin;
+    return response;
+  });
+  const std::string key = create_key(*stack.service, clock);
+  auto options = stack.client_options(wire);
+  const auto sealed = kms::Client::create(options).take().encrypt({key, Secret::copy_of(as_bytes(std::string_view("value"))), {}}).take();
+  options.credentials = stack.role_credentials(metadata);
+  options.recipient = kms::Recipient::create(nsm::Client([&](ByteView request) -> Result<Bytes> {
+                        const auto begin = Steady::now();
+                        auto response = stack.device->handle(request);
+                        in_module = Steady::now() - begin;
+                        return response;
+                      })).take();
+  const auto enclave = kms::Client::create(options).take();
+  const auto own = crypto::RsaPrivateKey::generate(2048).take();
+  const Bytes wrapped = own.public_key().encrypt_oaep_sha256(Bytes(32, 1)).take();
+
+  std::vector<double> total, service, module, rsa, added;
+  for (int i = -20; i < calls; ++i) {
+    const auto begin = Steady::now();
+    const auto opened = enclave.decrypt({sealed.ciphertext, {}, {}, {}});
+    const auto end = Steady::now();
+    CASEMATE_CHECK(opened.ok());
+    const auto rsa_begin = Steady::now();
+    CASEMATE_CHECK(own.decrypt_oaep_sha256(wrapped).ok());
+    const auto rsa_end = Steady::now();
+    if (i < 0) continue;
+    total.push_back(micros(end - begin));
+    service.push_back(micros(in_service));
+    module.push_back(micros(in_module));
+    rsa.push_back(micros(rsa_end - rsa_begin));
+    added.push_back(micros(end - begin - in_service - in_module - (rsa_end - rsa_begin)));
+  }
+  std::printf("attested Decrypt, %d calls, median in us\n", calls);
+  std::printf("end to end            %8.0f   (%.0f a second)\n", median(total), 1e6 / median(total));
+  std::printf("  the service         %8.0f   (%.0f a second)\n", median(service), 1e6 / median(service));
+  std::printf("  the module          %8.0f\n", median(module));
+  std::printf("  RSA-2048 decryption %8.0f\n", median(rsa));
+  std::printf("  what the SDK adds   %8.0f\n", median(added));
+  return 0;
+}
+
+}  // namespace
+}  // namespace casemate::channel
+
+int main(int argc, char** argv) {
+  return casemate::channel::run(argc > 1 ? std::atoi(argv[1]) : 1000);
+}
