@@ -2,6 +2,7 @@
 #include "attestation/verify.h"
 
 #include <algorithm>
+#include <array>
 
 #include "attestation/profile.h"
 #include "base/encoding.h"
@@ -162,8 +163,8 @@ class Verification {
   // chain_keys cover every byte that the verdict on the chain, and on the chain without its leaf, depends on.
   static Keys chain_keys(const Document& document) {
     const auto add = [](crypto::Hasher& hasher, ByteView certificate) {
-      Bytes size;
-      append_be<8>(size, certificate.size());
+      std::array<std::uint8_t, 8> size;
+      for (std::size_t i = 0; i < size.size(); ++i) size[i] = static_cast<std::uint8_t>(std::uint64_t{certificate.size()} >> (56 - 8 * i));
       hasher.update(size).update(certificate);
     };
     crypto::Hasher issuers(crypto::Hash::kSha256);

@@ -3,21 +3,40 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/sha.h>
 
 #include <limits>
 
 namespace casemate::crypto {
 namespace {
 
+const EVP_MD* fetch(const char* name) {
+  const EVP_MD* found = EVP_MD_fetch(nullptr, name, nullptr);
+  CASEMATE_CHECK(found != nullptr);
+  return found;
+}
+
+// Fetched once and kept: what EVP_sha384() gives is looked up again at every use, which takes longer than hashing a
+// certificate.
 const EVP_MD* evp(Hash hash) {
+  static const EVP_MD* const sha224 = fetch("SHA2-224");
+  static const EVP_MD* const sha256 = fetch("SHA2-256");
+  static const EVP_MD* const sha384 = fetch("SHA2-384");
+  static const EVP_MD* const sha512 = fetch("SHA2-512");
   switch (hash) {
-    case Hash::kSha224: return EVP_sha224();
-    case Hash::kSha256: return EVP_sha256();
-    case Hash::kSha384: return EVP_sha384();
-    case Hash::kSha512: return EVP_sha512();
+    case Hash::kSha224: return sha224;
+    case Hash::kSha256: return sha256;
+    case Hash::kSha384: return sha384;
+    case Hash::kSha512: return sha512;
   }
   CASEMATE_CHECK(false);
+}
+
+template <typename Digest>
+Digest whole(Hash hash, ByteView data) {
+  Digest out;
+  unsigned size = 0;
+  CASEMATE_CHECK(EVP_Digest(data.data(), data.size(), out.data(), &size, evp(hash), nullptr) == 1 && size == out.size());
+  return out;
 }
 
 struct FreeContext {
@@ -37,17 +56,9 @@ std::size_t digest_size(Hash hash) {
   return static_cast<std::size_t>(EVP_MD_get_size(evp(hash)));
 }
 
-Sha256 sha256(ByteView data) {
-  Sha256 out;
-  CASEMATE_CHECK(SHA256(data.data(), data.size(), out.data()) != nullptr);
-  return out;
-}
+Sha256 sha256(ByteView data) { return whole<Sha256>(Hash::kSha256, data); }
 
-Sha384 sha384(ByteView data) {
-  Sha384 out;
-  CASEMATE_CHECK(SHA384(data.data(), data.size(), out.data()) != nullptr);
-  return out;
-}
+Sha384 sha384(ByteView data) { return whole<Sha384>(Hash::kSha384, data); }
 
 Bytes digest(Hash hash, ByteView data) {
   return Hasher(hash).update(data).finish();
