@@ -182,30 +182,9 @@ Result<bool> pcrs(const std::string& eif_path, const std::string& document_path)
   const eif::Image image = TRY(eif::inspect(source).in(eif_path));
   const Bytes input = TRY(read_document(document_path));
   const Document document = TRY(parse_input(input));
-  const crypto::Sha384 none{};
-  const struct {
-    attestation::PcrIndex index;
-    const crypto::Sha384& wanted;
-    std::string_view part;
-  } rows[] = {{0, image.measurements.pcr0, "kernel, command line and all ramdisks"},
-              {1, image.measurements.pcr1, "kernel, command line and boot ramdisk"},
-              {2, image.measurements.pcr2, "application"},
-              {8, image.measurements.pcr8 ? *image.measurements.pcr8 : none, "signing certificate"}};
-  std::string out;
-  bool same = true;
-  for (const auto& row : rows) {
-    const Bytes* found = document.find_pcr(row.index);
-    const bool equal_here = found != nullptr && equal(*found, row.wanted);
-    same = same && equal_here;
-    out += fmt::format("{}  PCR{} ({})\n", equal_here ? "same  " : "DIFFER", row.index, row.part);
-    if (!equal_here) {
-      out += fmt::format("        image    {}\n        document {}\n", encode_hex(row.wanted), found != nullptr ? encode_hex(*found) : std::string("absent"));
-    }
-  }
-  if (document.is_debug()) out += "the document is of an enclave in debug mode, where PCR0, PCR1 and PCR2 are zero\n";
-  out += same ? "the document is of this image (its signature was not verified here)\n" : "the document is not of this image\n";
-  TRY(print(out));
-  return same;
+  const PcrComparison comparison = compare_pcrs(image.measurements, document);
+  TRY(print(comparison_text(comparison)));
+  return comparison.same();
 }
 
 // status turns a verdict into the exit code: 0 yes, 1 no or failed.
@@ -230,6 +209,27 @@ Result<Bytes> decode_document_input(std::string_view input) {
   while (text.size() % 4 != 0) text.push_back('=');
   if (auto bytes = decode_base64(text); bytes.ok()) return bytes;
   return malformed("neither a COSE_Sign1 nor hexadecimal nor base64");
+}
+
+PcrComparison compare_pcrs(const eif::Measurements& image, const Document& document) {
+  const crypto::Sha384 unsigned_image{};
+  PcrComparison out;
+  out.debug = document.is_debug();
+  const auto add = [&](attestation::PcrIndex index, std::string_view part, const crypto::Sha384& wanted) {
+    const Bytes* found = document.find_pcr(index);
+    out.rows.push_back({index, std::string(part), to_bytes(wanted), found != nullptr ? std::optional<Bytes>(*found) : std::nullopt});
+    return out.rows.back().same();
+  };
+  const bool all = add(0, "the whole image", image.pcr0);
+  const bool boot = add(1, "kernel, command line and boot ramdisk", image.pcr1);
+  const bool application = add(2, "application", image.pcr2);
+  const bool signer = add(8, "signing certificate", image.pcr8 ? *image.pcr8 : unsigned_image);
+  if (!boot) out.differing.emplace_back("kernel, command line or boot ramdisk");
+  if (!application) out.differing.emplace_back("application");
+  if (!signer) out.differing.emplace_back(image.pcr8 ? "signing certificate" : "signing certificate (the image is not signed)");
+  // PCR1 and PCR2 together cover every byte of PCR0, but not their order.
+  if (!all && boot && application) out.differing.emplace_back("order of the image's parts");
+  return out;
 }
 
 Result<attestation::Policy> make_policy(const PolicyOptions& options, WallTime now) {

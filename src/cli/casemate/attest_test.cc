@@ -61,6 +61,39 @@ TEST(MakePolicy, NamesTheOptionThatIsWrong) {
   EXPECT_THAT(error([](auto& o) { o.max_age = "1m"; o.at_document_time = true; }), HasSubstr("no meaning"));
 }
 
+TEST(ComparePcrs, SaysWhichPartDiffers) {
+  const auto filled = [](std::uint8_t value) {
+    crypto::Sha384 digest;
+    digest.fill(value);
+    return digest;
+  };
+  eif::Measurements image;
+  image.pcr0 = filled(1);
+  image.pcr1 = filled(2);
+  image.pcr2 = filled(3);
+  const auto document = [](std::uint8_t pcr0, std::uint8_t pcr1, std::uint8_t pcr2, std::uint8_t pcr8) {
+    attestation::Document out;
+    out.pcrs = {{0, Bytes(48, pcr0)}, {1, Bytes(48, pcr1)}, {2, Bytes(48, pcr2)}, {8, Bytes(48, pcr8)}};
+    return out;
+  };
+  const auto differing = [&](const attestation::Document& other) { return compare_pcrs(image, other).differing; };
+  EXPECT_TRUE(compare_pcrs(image, document(1, 2, 3, 0)).same());
+  EXPECT_THAT(differing(document(9, 2, 9, 0)), testing::ElementsAre("application"));
+  EXPECT_THAT(differing(document(9, 9, 3, 0)), testing::ElementsAre("kernel, command line or boot ramdisk"));
+  EXPECT_THAT(differing(document(9, 9, 9, 0)), testing::SizeIs(2));
+  EXPECT_THAT(differing(document(1, 2, 3, 7)), testing::ElementsAre("signing certificate (the image is not signed)"));
+  EXPECT_THAT(differing(document(9, 2, 3, 0)), testing::ElementsAre("order of the image's parts"));
+  image.pcr8 = filled(7);
+  EXPECT_TRUE(compare_pcrs(image, document(1, 2, 3, 7)).same());
+  EXPECT_THAT(differing(document(1, 2, 3, 0)), testing::ElementsAre("signing certificate"));
+  EXPECT_THAT(comparison_text(compare_pcrs(image, document(9, 2, 9, 7))), HasSubstr("same    PCR1 (kernel, command line and boot ramdisk)\nDIFFER  PCR2 (application)\n"));
+  EXPECT_THAT(comparison_text(compare_pcrs(image, document(9, 2, 9, 7))), testing::EndsWith("not of this image; what differs: application\n"));
+  const auto debug = compare_pcrs(image, document(0, 0, 0, 7));
+  EXPECT_FALSE(debug.same());
+  EXPECT_THAT(comparison_text(debug), testing::EndsWith("debug mode, where PCR0, PCR1 and PCR2 are zero\n"));
+  EXPECT_FALSE(compare_pcrs(image, attestation::Document()).same());
+}
+
 TEST(ReportText, IsOneLineACheck) {
   attestation::Report report;
   report.checks.push_back({"root", attestation::Check::Verdict::kPass, "aws", "a trust anchor (aws)"});

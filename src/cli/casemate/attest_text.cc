@@ -142,4 +142,18 @@ std::string report_json(const attestation::Report& report) {
   return json::encode_pretty(out) + "\n";
 }
 
+std::string comparison_text(const PcrComparison& comparison) {
+  std::string out;
+  for (const PcrComparison::Row& row : comparison.rows) {
+    out += fmt::format("{}  PCR{} ({})\n", row.same() ? "same  " : "DIFFER", row.index, row.part);
+    if (row.same()) continue;
+    out += fmt::format("        image    {}\n        document {}\n", encode_hex(row.image), row.document ? encode_hex(*row.document) : std::string("absent"));
+  }
+  if (comparison.same()) return out + "the document is of this image (its signature was not verified here)\n";
+  if (comparison.debug) return out + "cannot tell: the document is of an enclave in debug mode, where PCR0, PCR1 and PCR2 are zero\n";
+  out += "the document is not of this image; what differs: ";
+  for (std::size_t i = 0; i < comparison.differing.size(); ++i) out += (i == 0 ? "" : ", ") + comparison.differing[i];
+  return out + "\n";
+}
+
 }  // namespace casemate::cli
