@@ -194,6 +194,20 @@ class Platform:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def copy_closure(root, programs):
+    """Copies programs with the shared libraries that ldd names."""
+    todo = {pathlib.Path(path) for path in programs}
+    for program in programs:
+        for line in subprocess.run(["ldd", program], capture_output=True, text=True).stdout.splitlines():
+            for word in line.split():
+                if word.startswith("/"):
+                    todo.add(pathlib.Path(word))
+    for path in todo:
+        target = root / path.relative_to("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+
+
 class DockerEngine:
     """Debian's Docker engine on a socket and data root of its own."""
 

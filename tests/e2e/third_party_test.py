@@ -15,7 +15,7 @@ import unittest
 import cbor2
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from platform_under_test import Platform
+from platform_under_test import Platform, copy_closure
 
 PYTHON_SERVER = '''
 import fcntl, os, socket, struct, sys
@@ -101,20 +101,6 @@ func main() {
 	}
 }
 '''
-
-
-def copy_closure(root, programs):
-    """Copies programs with the shared libraries that ldd names."""
-    todo = {pathlib.Path(path) for path in programs}
-    for program in programs:
-        for line in subprocess.run(["ldd", program], capture_output=True, text=True).stdout.splitlines():
-            for word in line.split():
-                if word.startswith("/"):
-                    todo.add(pathlib.Path(word))
-    for path in todo:
-        target = root / path.relative_to("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
 
 
 class ThirdParty(unittest.TestCase):
