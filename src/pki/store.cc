@@ -78,7 +78,11 @@ Result<void> init(const os::Path& folder, const HierarchyNames& names, WallTime 
   const Hierarchy hierarchy = Hierarchy::create(names, now, rng);
   // The root is what makes a hierarchy; it is never written over another. Lower levels that a cut leaves missing are made
   // by the next load_current.
-  TRY(os::create_file(level_path(folder, Level::kRoot), level_file(hierarchy.authority(Level::kRoot)).expose(), 0600));
+  auto created = os::create_file(level_path(folder, Level::kRoot), level_file(hierarchy.authority(Level::kRoot)).expose(), 0600);
+  if (!created.ok() && created.error().code() == ErrorCode::kConflict) {
+    return conflict("{}: there is a hierarchy already, and a root is never replaced", folder.string());
+  }
+  TRY(std::move(created));
   TRY(os::write_file(root_path(folder), as_bytes(hierarchy.root_pem()), 0644));
   return write_levels(folder, hierarchy, {Level::kRegional, Level::kZonal, Level::kInstance});
 }

@@ -44,7 +44,7 @@ TEST_F(PkiStore, MakesAHierarchyOnceWithPrivateKeys) {
   for (const char* file : {"root.key", "regional.key", "zonal.key", "instance.key"}) EXPECT_EQ(mode(file), 0600U) << file;
   EXPECT_EQ(mode("root.pem"), 0644U);
   const std::string root = root_pem(folder_).take();
-  EXPECT_THAT(init(folder_, {}, kNow, rng_), IsError(ErrorCode::kConflict));
+  EXPECT_THAT(init(folder_, {}, kNow, rng_), IsError(ErrorCode::kConflict, HasSubstr("never replaced")));
   EXPECT_EQ(root_pem(folder_).take(), root);
   EXPECT_EQ(load(folder_, {})->root_pem(), root);
 }
@@ -85,6 +85,25 @@ TEST_F(PkiStore, RefusesAKeyThatOthersMayRead) {
   ASSERT_THAT(init(folder_, {}, kNow, rng_), IsOk());
   ASSERT_EQ(chmod((folder_ / "regional.key").c_str(), 0644), 0);
   EXPECT_THAT(load_current(folder_, {}, kNow, rng_), IsError(ErrorCode::kDenied, HasSubstr("regional.key")));
+}
+
+TEST_F(PkiStore, OneOfSeveralInitsMakesIt) {
+  std::vector<std::thread> threads;
+  std::atomic<int> made = 0;
+  std::atomic<int> refused = 0;
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&] {
+      const auto result = init(folder_, {}, kNow, rng_);
+      if (result.ok()) ++made;
+      if (!result.ok() && result.error().code() == ErrorCode::kConflict) ++refused;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(made, 1);
+  EXPECT_EQ(refused, 5);
+  const auto hierarchy = load(folder_, {}).take();
+  EXPECT_TRUE(hierarchy.complete());
+  EXPECT_EQ(hierarchy.root_pem(), root_pem(folder_).take());
 }
 
 TEST_F(PkiStore, ServesSeveralProcessesAtOnce) {
