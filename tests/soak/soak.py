@@ -41,10 +41,10 @@ def cpio(entries):
     return out + b"\0" * (-len(out) % 512)
 
 
-def eif(path, argument):
+def eif(path, argument, program=GUEST, more=()):
     folders = [(name, 0o40755, b"") for name in ("rootfs", "rootfs/dev", "rootfs/run", "rootfs/sys", "rootfs/var", "rootfs/proc", "rootfs/tmp")]
     boot = cpio([("init", 0o100755, b"never run")])
-    application = cpio(folders + [("rootfs/app", 0o100755, GUEST.read_bytes()), ("cmd", 0o100644, f"/app\n{argument}\n".encode()),
+    application = cpio(folders + [("rootfs/app", 0o100755, program.read_bytes()), *more, ("cmd", 0o100644, f"/app\n{argument}\n".encode()),
                                   ("env", 0o100644, b"PATH=/\n")])
     metadata = b'{"ImageName":"soak","ImageVersion":"1","BuildMetadata":{},"DockerInfo":null,"CustomMetadata":null}'
     sections = [(1, b"kernel"), (2, b"reboot=k"), (5, metadata), (3, boot), (3, application)]
