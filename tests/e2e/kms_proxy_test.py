@@ -115,6 +115,15 @@ class KmsProxy(unittest.TestCase):
         image_context.finish(context, root, BIN / "casemate-kms-proxy", ["/usr/bin/python3", "/server.py"])
         return context
 
+    def stub_other_services(self, root):
+        """The CLI wants every service to have a model by name, and reads only those that it calls: 100 MB less."""
+        for data in image_context.DIST.glob("awscli/**/data"):
+            for model in [*data.glob("*/*/service-2.json"), *data.glob("*/*/service-2.json.gz")]:
+                stub = root / model.relative_to("/").with_name("service-2.json")
+                if stub.parent.parent.name not in image_context.KEPT_SERVICES:
+                    stub.parent.mkdir(parents=True, exist_ok=True)
+                    stub.write_text("{}")
+
     def execute(self, cid, argv, stdin="", env=None):
         with self.p.connect(cid, 5001, timeout=120) as sock:
             sock.sendall(json.dumps({"argv": argv, "stdin": stdin, "env": env or {}}).encode() + b"\n")
@@ -143,6 +152,7 @@ class KmsProxy(unittest.TestCase):
     def test_the_aws_cli_and_kmstool(self):
         def fill(root):
             image_context.python_root(root, CLI)
+            self.stub_other_services(root)
             shutil.copy("/usr/bin/aws", root / "usr/bin/aws")
             shutil.copy(BIN / "kmstool_enclave_cli", root / "kmstool_enclave_cli")
             image_context.copy_with_libraries(root, ["/usr/bin/env"])
