@@ -3,7 +3,8 @@
 
 #include <fcntl.h>
 
-#include <array>
+#include <atomic>
+#include <thread>
 #include <utility>
 
 #include "eif/format.h"
@@ -57,6 +58,31 @@ class ProgressSink final : public ByteSink {
  private:
   eif::Writer& writer_;
   Progress& progress_;
+};
+
+// Verification checks layers' digests on a thread of its own while the image is made of them.
+class Verification {
+ public:
+  explicit Verification(std::vector<oci::Check> checks) : checks_(std::move(checks)), thread_([this] { verdict_ = run(); }) {}
+  ~Verification() {
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+  Result<void> wait() {
+    thread_.join();
+    return verdict_;
+  }
+
+ private:
+  Result<void> run() {
+    for (const oci::Check& check : checks_) TRY(check.run([this] { return stop_.load(); }));
+    return {};
+  }
+
+  std::vector<oci::Check> checks_;
+  std::atomic<bool> stop_ = false;
+  Result<void> verdict_;
+  std::thread thread_;
 };
 
 Result<void> copy_blob(const oci::Blob& blob, ByteSink& sink) {
@@ -135,7 +161,9 @@ Result<BuildReport> build(Source source, const Blobs& blobs, const BuildOptions&
     }
   }
 
-  oci::LoadedImage loaded = TRY(oci::load(*source.files, source.image));
+  std::vector<oci::Check> checks;
+  oci::LoadedImage loaded = TRY(oci::load(*source.files, source.image, {}, &checks));
+  Verification verification(std::move(checks));
   TRY(eif::prepare_container(loaded.rootfs, config.working_directory));
   report.files = loaded.rootfs.names();
   oci::Content content(std::move(loaded.layers), [](oci::Stream& stream) { return spool(stream, std::uint64_t{1} << 50); });
@@ -174,6 +202,7 @@ Result<BuildReport> build(Source source, const Blobs& blobs, const BuildOptions&
   TRY(writer.begin_section(eif::SectionType::kRamdisk, application_bytes));
   TRY(eif::write_application_ramdisk(section, application, [&content](const oci::Inode& inode, ByteSink& sink) { return content.copy(inode, sink); }));
   report.measurements = TRY(writer.measurements());
+  TRY(verification.wait());
   if (options.signing != nullptr) {
     TRY(writer.add_section(eif::SectionType::kSignature, TRY(eif::encode_signature(*options.signing, report.measurements.pcr0, rng))));
     report.measurements.pcr8 = eif::measure(TRY(eif::certificate_of(options.signing->certificate_pem)));

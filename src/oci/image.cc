@@ -59,20 +59,24 @@ Result<std::string> blob_path(std::string_view digest) {
   return fmt::format("blobs/{}/{}", parsed.algorithm, parsed.hex);
 }
 
-Result<void> check_blob(const Blob& blob, std::string_view digest) {
+Result<void> compare_digest(const Digest& want, crypto::Hasher& hasher) {
+  const std::string found = encode_hex(hasher.finish());
+  if (found == want.hex) return {};
+  return untrusted("digest is {}:{}, want {}:{}", want.algorithm, found, want.algorithm, want.hex);
+}
+
+Result<void> check_blob(const Blob& blob, std::string_view digest, const std::function<bool()>& stop = {}) {
   const Digest want = TRY(parse_digest(digest));
   crypto::Hasher hasher(want.hash);
   const auto stream = TRY(blob.open(0));
   Bytes buffer(kBufferBytes);
   for (;;) {
+    if (stop && stop()) return conflict("digest: stopped");
     const std::size_t got = TRY(stream->read(buffer));
     if (got == 0) break;
     hasher.update(ByteView(buffer).first(got));
   }
-  if (const std::string found = encode_hex(hasher.finish()); found != want.hex) {
-    return untrusted("digest is {}:{}, want {}", want.algorithm, found, digest);
-  }
-  return {};
+  return compare_digest(want, hasher);
 }
 
 // read_description reads and checks a JSON blob that a descriptor names.
@@ -216,52 +220,111 @@ Result<Image> read_manifest(const Files& files, const json::Value& manifest) {
   return image;
 }
 
-// HashingStream hashes what passes through.
+// HashingStream hashes what passes through into a hasher that outlives it.
 class HashingStream final : public Stream {
  public:
-  HashingStream(Stream& inner, crypto::Hash hash) : inner_(inner), hasher_(hash) {}
+  HashingStream(std::unique_ptr<Stream> inner, crypto::Hasher& hasher, std::uint64_t& count)
+      : inner_(std::move(inner)), hasher_(hasher), count_(count) {}
   Result<std::size_t> read(std::span<std::uint8_t> out) override {
-    const std::size_t got = TRY(inner_.read(out));
+    const std::size_t got = TRY(inner_->read(out));
     hasher_.update(ByteView(out).first(got));
     count_ += got;
     return got;
   }
-  std::uint64_t count() const { return count_; }
-  std::string finish() { return encode_hex(hasher_.finish()); }
 
  private:
-  Stream& inner_;
-  crypto::Hasher hasher_;
-  std::uint64_t count_ = 0;
+  std::unique_ptr<Stream> inner_;
+  crypto::Hasher& hasher_;
+  std::uint64_t& count_;
 };
 
-Result<LayerFile> load_layer(const Files& files, const Layer& layer, std::uint64_t limit, RootFs& rootfs) {
-  LayerFile file;
-  file.blob = TRY(files.find(layer.path));
-  if (!layer.digest.empty()) TRY(check_blob(*file.blob, layer.digest));
-  if (file.blob->size() == 0) return file;
-  file.compression = TRY(detect_compression(*file.blob));
-  if (file.compression == Compression::kNone) {
-    if (layer.digest != layer.diff_id) TRY(check_blob(*file.blob, layer.diff_id));
-    if (file.blob->size() > limit) return over_limit("{} bytes, limit {}", file.blob->size(), limit);
-    file.plain_bytes = file.blob->size();
-    const auto stream = TRY(file.blob->open(0));
-    TarReader reader(*stream);
-    TRY(rootfs.apply(reader));
-    return file;
+// HashingBlob is a blob that is read once, hashed on the way.
+class HashingBlob final : public Blob {
+ public:
+  HashingBlob(const Blob& inner, const Digest& want) : inner_(inner), want_(want), hasher_(want.hash) {}
+  std::uint64_t size() const override { return inner_.size(); }
+  Result<std::unique_ptr<Stream>> open(std::uint64_t offset) const override {
+    CASEMATE_CHECK(offset == 0 && count_ == 0);
+    return std::unique_ptr<Stream>(std::make_unique<HashingStream>(TRY(inner_.open(0)), hasher_, count_));
   }
-  const auto plain = TRY(open_plain(*file.blob, file.compression, limit));
+  // check reads what its reader has left, for data may follow the compressed stream.
+  Result<void> check() {
+    const auto rest = TRY(inner_.open(count_));
+    Bytes buffer(kBufferBytes);
+    while (const std::size_t got = TRY(rest->read(buffer))) hasher_.update(ByteView(buffer).first(got));
+    return compare_digest(want_, hasher_);
+  }
+
+ private:
+  const Blob& inner_;
+  Digest want_;
+  mutable crypto::Hasher hasher_;
+  mutable std::uint64_t count_ = 0;
+};
+
+Result<std::uint64_t> apply_compressed(const Blob& blob, Compression compression, const Layer& layer, std::uint64_t limit, RootFs& rootfs) {
+  // Where the archive gives no digest of its own there is only that of the content.
+  HashingBlob input(blob, TRY(parse_digest(layer.digest.empty() ? layer.diff_id : layer.digest)));
   const Digest want = TRY(parse_digest(layer.diff_id));
-  HashingStream stream(*plain, want.hash);
+  crypto::Hasher hasher(want.hash);
+  std::uint64_t plain_bytes = 0;
+  HashingStream stream(TRY(open_plain(input, compression, limit)), hasher, plain_bytes);
   TarReader reader(stream);
   TRY(rootfs.apply(reader));
   Bytes rest(kBufferBytes);
   while (TRY(stream.read(rest)) > 0) {
   }
-  file.plain_bytes = stream.count();
-  if (const std::string found = stream.finish(); found != want.hex) {
-    return untrusted("digest after decompression is {}:{}, want {}", want.algorithm, found, layer.diff_id);
+  if (!layer.digest.empty()) TRY(input.check());
+  TRY(compare_digest(want, hasher).in("after decompression"));
+  return plain_bytes;
+}
+
+Result<std::uint64_t> apply_plain(const Blob& blob, std::uint64_t limit, RootFs& rootfs) {
+  if (blob.size() > limit) return over_limit("{} bytes, limit {}", blob.size(), limit);
+  const auto stream = TRY(blob.open(0));
+  TarReader reader(*stream);
+  TRY(rootfs.apply(reader));
+  return blob.size();
+}
+
+// digests_of lists what the layer as it is stored must hash to.
+std::vector<std::string> digests_of(const Layer& layer, Compression compression) {
+  std::vector<std::string> digests;
+  if (!layer.digest.empty()) digests.push_back(layer.digest);
+  if (compression == Compression::kNone && layer.digest != layer.diff_id) digests.push_back(layer.diff_id);
+  return digests;
+}
+
+Result<LayerFile> load_layer(const Files& files, const Layer& layer, std::uint64_t limit, RootFs& rootfs, const std::string& what,
+                             std::vector<Check>* deferred) {
+  LayerFile file;
+  file.blob = TRY(files.find(layer.path));
+  // What cannot be a layer may be one that was damaged, which is worth more to know.
+  const auto damaged_or = [&](Error error, Compression compression) -> Error {
+    for (const std::string& digest : digests_of(layer, compression)) {
+      if (Result<void> checked = check_blob(*file.blob, digest); !checked) return std::move(checked).error();
+    }
+    return error;
+  };
+  const Result<Compression> compression = detect_compression(*file.blob);
+  if (!compression) return damaged_or(compression.error(), Compression::kGzip);
+  file.compression = *compression;
+  Result<std::uint64_t> plain_bytes = std::uint64_t{0};
+  if (file.compression != Compression::kNone) {
+    plain_bytes = apply_compressed(*file.blob, file.compression, layer, limit, rootfs);
+  } else {
+    for (const std::string& digest : digests_of(layer, file.compression)) {
+      if (deferred == nullptr) {
+        TRY(check_blob(*file.blob, digest));
+      } else {
+        TRY(parse_digest(digest));
+        deferred->push_back({what, TRY(files.find(layer.path)), digest});
+      }
+    }
+    if (file.blob->size() > 0) plain_bytes = apply_plain(*file.blob, limit, rootfs);
   }
+  if (!plain_bytes) return damaged_or(std::move(plain_bytes).error(), file.compression);
+  file.plain_bytes = *plain_bytes;
   return file;
 }
 
@@ -359,11 +422,14 @@ Result<Image> find_in_docker_archive(const Files& files, const Wanted& wanted) {
   return image;
 }
 
-Result<LoadedImage> load(const Files& files, const Image& image, const LoadLimits& limits) {
+Result<void> Check::run(const std::function<bool()>& stop) const { return check_blob(*blob, digest, stop).in(what); }
+
+Result<LoadedImage> load(const Files& files, const Image& image, const LoadLimits& limits, std::vector<Check>* deferred) {
   LoadedImage loaded{RootFs(limits.rootfs), {}};
   std::uint64_t left = limits.plain_bytes;
   for (std::size_t i = 0; i < image.layers.size(); ++i) {
-    LayerFile file = TRY(load_layer(files, image.layers[i], left, loaded.rootfs).in(fmt::format("layer {}", i + 1)));
+    const std::string what = fmt::format("layer {}", i + 1);
+    LayerFile file = TRY(load_layer(files, image.layers[i], left, loaded.rootfs, what, deferred).in(what));
     left -= file.plain_bytes;
     loaded.layers.push_back(std::move(file));
   }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -66,9 +68,21 @@ struct LoadedImage {
   std::vector<LayerFile> layers;
 };
 
-// load checks each layer's digest before it is opened, indexes it and merges it over those below; the digest after
-// decompression is checked where it is another one. Errors: kMalformed (naming the layer), kUntrusted (digest), kLimit,
-// kNotFound.
-Result<LoadedImage> load(const Files& files, const Image& image, const LoadLimits& limits = {});
+// Check is a digest that load() left to its caller: a whole read of a layer, which can go on while the content is used.
+struct Check {
+  std::string what;  // "layer 3"
+  std::unique_ptr<Blob> blob;
+  std::string digest;
+
+  // run reads the blob; `stop` is asked now and then. Errors: kUntrusted (another digest), kConflict (stopped).
+  Result<void> run(const std::function<bool()>& stop) const;
+};
+
+// load indexes each layer and merges it over those below; the digests of a compressed layer, before and after
+// decompression, are computed on the way. Digests of uncompressed layers are checked first, or go to `deferred`, if
+// given: then nothing that came of the layers may be trusted, let alone left behind, before every Check has run. A layer
+// that is damaged as well as malformed is reported as damaged. Errors: kMalformed (naming the layer), kUntrusted
+// (digest), kLimit, kNotFound.
+Result<LoadedImage> load(const Files& files, const Image& image, const LoadLimits& limits = {}, std::vector<Check>* deferred = nullptr);
 
 }  // namespace casemate::oci

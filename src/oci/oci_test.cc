@@ -214,6 +214,14 @@ TEST(Image, ChecksDigestsBeforeOpening) {
   auto& layer = files.files[image->layers[0].path];
   layer[600] = static_cast<char>(layer[600] ^ 1);
   EXPECT_THAT(load(files, *image), IsError(ErrorCode::kUntrusted, HasSubstr("layer 1: digest is sha256:")));
+  std::vector<Check> deferred;
+  ASSERT_THAT(load(files, *image, {}, &deferred), IsOk());
+  ASSERT_EQ(deferred.size(), 1U);
+  EXPECT_THAT(deferred[0].run({}), IsError(ErrorCode::kUntrusted, HasSubstr("layer 1: digest is sha256:")));
+  EXPECT_THAT(deferred[0].run([] { return true; }), IsError(ErrorCode::kConflict));
+  layer[150] = static_cast<char>(layer[150] ^ 1);
+  EXPECT_THAT(load(files, *image, {}, &deferred), IsError(ErrorCode::kUntrusted, HasSubstr("layer 1: digest is sha256:")))
+      << "malformed because it is damaged";
   files.files.erase(image->layers[0].path);
   EXPECT_THAT(load(files, *image), IsError(ErrorCode::kNotFound));
   auto config = files.files.find("blobs/sha256/" + image->id.substr(7));
