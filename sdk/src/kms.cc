@@ -212,6 +212,24 @@ Result<Client::DataKey> Client::generate_data_key(const GenerateDataKey& request
   return DataKey{std::move(plaintext), std::move(ciphertext), std::move(key_id)};
 }
 
+Result<Bytes> Client::sign(const Sign& request) const {
+  const json::Object body{{"KeyId", request.key_id}, {"Message", encode_base64(request.digest)}, {"MessageType", "DIGEST"},
+                          {"SigningAlgorithm", request.signing_algorithm}};
+  const Answer answer = TRY(state_->call("Sign", body, UseRecipient::kNo, credentials_));
+  return answer.blob("Signature").in("KMS Sign");
+}
+
+Result<Client::PublicKey> Client::get_public_key(const std::string& key_id) const {
+  constexpr std::string_view step = "KMS GetPublicKey";
+  const Answer answer = TRY(state_->call("GetPublicKey", json::Object{{"KeyId", key_id}}, UseRecipient::kNo, credentials_));
+  PublicKey out;
+  out.public_key = TRY(answer.blob("PublicKey").in(step));
+  out.key_id = TRY(answer.text("KeyId").in(step));
+  out.key_spec = TRY(answer.text("KeySpec").in(step));
+  out.key_usage = TRY(answer.text("KeyUsage").in(step));
+  return out;
+}
+
 Result<Client::DataKeyPair> Client::generate_data_key_pair(const GenerateDataKeyPair& request) const {
   constexpr std::string_view step = "KMS GenerateDataKeyPair";
   json::Object body{{"KeyId", request.key_id}, {"KeyPairSpec", request.key_pair_spec}};

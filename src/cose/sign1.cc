@@ -117,4 +117,13 @@ Bytes sign1(ByteView payload, const crypto::EcPrivateKey& key, Rng& rng, Tagging
   return writer.take();
 }
 
+Result<Bytes> sign1_elsewhere(ByteView payload, const crypto::EcPublicKey& key, const SignDigest& sign) {
+  const Algorithm algorithm = algorithm_of(key.curve());
+  const Bytes header = encode_protected(algorithm);
+  const Bytes digest = signed_digest(algorithm, header, payload);
+  const Bytes signature = TRY(sign(digest));
+  if (!key.verify(digest, signature)) return untrusted("COSE_Sign1: the signature that came back does not verify");
+  return cbor::Writer().array(4).bytes(header).map(0).bytes(payload).bytes(signature).take();
+}
+
 }  // namespace casemate::cose

@@ -2,6 +2,8 @@
 // COSE_Sign1 (RFC 9052, 4.2) as Nitro uses it: one algorithm in the protected header, an empty unprotected one.
 #pragma once
 
+#include <functional>
+
 #include "base/clock.h"
 #include "crypto/ecdsa.h"
 
@@ -44,5 +46,10 @@ Result<void> verify_signature(const Sign1& message, const crypto::EcPublicKey& k
 
 // sign1 signs `payload` with the algorithm of the key's curve.
 Bytes sign1(ByteView payload, const crypto::EcPrivateKey& key, Rng& rng, Tagging tagging = Tagging::kUntagged);
+
+// sign1_elsewhere signs with a key that is not here: `sign` takes the digest to r||s. What comes back is verified under
+// `key`, so a signer that errs is noticed. Errors: those of `sign`, kUntrusted.
+using SignDigest = std::function<Result<Bytes>(ByteView digest)>;
+Result<Bytes> sign1_elsewhere(ByteView payload, const crypto::EcPublicKey& key, const SignDigest& sign);
 
 }  // namespace casemate::cose

@@ -284,6 +284,28 @@ TEST(Signature, RefusesKeysThatDoNotFit) {
   EXPECT_THAT(parse_signing_key("nothing", as_text(one.expose()), at(kThen)), IsError(ErrorCode::kMalformed));
 }
 
+TEST(Signature, ByAServiceIsVerifiedBeforeItIsKept) {
+  crypto::SystemRng rng;
+  for (const auto curve : {crypto::Curve::kP256, crypto::Curve::kP384, crypto::Curve::kP521}) {
+    const auto key = crypto::EcPrivateKey::generate(curve, rng);
+    const std::string certificate = self_signed(std::string(as_text(key.pkcs8_pem().expose())), kThen);
+    const auto other = crypto::EcPrivateKey::generate(curve, rng);
+    EXPECT_THAT(check_signing_certificate(certificate, key.public_key(), at(kThen)), IsOk());
+    EXPECT_THAT(check_signing_certificate(certificate, other.public_key(), at(kThen)), IsError(ErrorCode::kUntrusted));
+    const auto by = [&](const crypto::EcPrivateKey& signer) {
+      return SigningKey{certificate, ElsewhereKey{key.public_key(), [&](ByteView digest) -> Result<Bytes> { return signer.sign(digest, rng); }}};
+    };
+    const auto section = encode_signature(by(key), Sha384{}, rng);
+    ASSERT_THAT(section, IsOk());
+    const auto signature = parse_signature(*section);
+    ASSERT_THAT(signature, IsOk());
+    EXPECT_THAT(verify(*signature, at(kThen)), IsOk());
+    EXPECT_THAT(encode_signature(by(other), Sha384{}, rng), IsError(ErrorCode::kUntrusted, HasSubstr("does not verify")));
+    const SigningKey failing{certificate, ElsewhereKey{key.public_key(), [](ByteView) -> Result<Bytes> { return unavailable("KMS Sign: no"); }}};
+    EXPECT_THAT(encode_signature(failing, Sha384{}, rng), IsError(ErrorCode::kUnavailable));
+  }
+}
+
 // AWS's own example of a register value: an array of integers, not a byte string.
 TEST(Signature, WritesIntegersAsAwsDoes) {
   crypto::SystemRng rng;

@@ -194,6 +194,9 @@ Result<void> write_application_ramdisk(ByteSink& sink, const Application& applic
   TRY(writer.add(entry_of("rootfs", cpio::kDirectory | 0755)));
   TRY(application.rootfs.walk([&](const oci::RootFs::Visit& visit) { return write_file(writer, visit, copy); }));
   for (const std::string_view path : kAddedFolders) TRY(writer.add(entry_of(path, cpio::kDirectory | 0755)));
+  if (application.launcher) {
+    TRY(writer.add(entry_of(std::string(kPrefix).append(kLauncherPath), cpio::kRegular | 0755), *application.launcher));
+  }
   TRY(writer.add(entry_of("cmd", cpio::kRegular | 0644), as_bytes(lines(application.command))));
   TRY(writer.add(entry_of("env", cpio::kRegular | 0644), as_bytes(lines(application.environment))));
   return writer.finish();

@@ -20,6 +20,9 @@ inline constexpr std::uint32_t kToolTime = 1492533000;
 // write_boot_ramdisk writes `init` and, where the kernel needs one, the NSM driver.
 Result<void> write_boot_ramdisk(ByteSink& sink, ByteView init, std::optional<ByteView> nsm_driver);
 
+// kLauncherPath is where, in the application's root, the program lies that honours USER and WORKDIR; casemate's own.
+inline constexpr std::string_view kLauncherPath = ".casemate-launch";
+
 // CopyContent writes a file's content, inode.size bytes.
 using CopyContent = std::function<Result<void>(const oci::Inode& inode, ByteSink& sink)>;
 
@@ -27,6 +30,7 @@ struct Application {
   const oci::RootFs& rootfs;  // after prepare_container
   std::vector<std::string> command;
   std::vector<std::string> environment;
+  std::optional<ByteView> launcher = std::nullopt;  // a program to add at kLauncherPath
 };
 
 // prepare_container changes `rootfs` as an engine does when it creates a container: mount points and files of its own

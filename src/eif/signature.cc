@@ -119,18 +119,28 @@ Result<void> verify(const Signature& signature, std::optional<WallTime> now) {
   return {};
 }
 
-Result<SigningKey> parse_signing_key(std::string certificate_pem, std::string_view key_pem, WallTime now) {
+Result<void> check_signing_certificate(std::string_view certificate_pem, const crypto::EcPublicKey& key, WallTime now) {
   const Bytes der = TRY(certificate_of(certificate_pem));
   const x509::Certificate certificate = TRY(x509::parse_certificate(der).in("signing certificate"));
   const auto public_key = TRY(crypto::EcPublicKey::from_spki_der(certificate.public_key).in("signing certificate"));
+  if (!(key == public_key)) return untrusted("private key does not belong to the signing certificate");
+  return check_validity(certificate, now);
+}
+
+Result<SigningKey> parse_signing_key(std::string certificate_pem, std::string_view key_pem, WallTime now) {
   auto key = TRY(crypto::EcPrivateKey::from_pem(key_pem).in("private key"));
-  if (!(key.public_key() == public_key)) return untrusted("private key does not belong to the signing certificate");
-  TRY(check_validity(certificate, now));
+  TRY(check_signing_certificate(certificate_pem, key.public_key(), now));
   return SigningKey{std::move(certificate_pem), std::move(key)};
 }
 
 Result<Bytes> encode_signature(const SigningKey& signing, const Sha384& pcr0, Rng& rng) {
-  const Bytes message = cose::sign1(encode_payload(pcr0), signing.key, rng);
+  const Bytes payload = encode_payload(pcr0);
+  Bytes message;
+  if (const auto* elsewhere = std::get_if<ElsewhereKey>(&signing.key)) {
+    message = TRY(cose::sign1_elsewhere(payload, elsewhere->public_key, elsewhere->sign));
+  } else {
+    message = cose::sign1(payload, std::get<crypto::EcPrivateKey>(signing.key), rng);
+  }
   cbor::Writer writer;
   writer.array(1).map(2).text("signing_certificate");
   write_integers(writer, as_bytes(signing.certificate_pem));

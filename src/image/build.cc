@@ -2,7 +2,9 @@
 #include "image/build.h"
 
 #include <fcntl.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <utility>
@@ -10,8 +12,10 @@
 #include "eif/format.h"
 #include "eif/ramdisk.h"
 #include "eif/writer.h"
+#include "image/assemble.h"
 #include "image/files.h"
 #include "image/lanes.h"
+#include "image/user.h"
 #include "os/process.h"
 
 namespace casemate::image {
@@ -19,7 +23,7 @@ namespace casemate::image {
 namespace {
 
 constexpr std::size_t kMaxSmallBlob = 64 * 1024 * 1024;
-constexpr std::size_t kCopyBytes = 1024 * 1024;
+constexpr std::uint64_t kMaxAccounts = 4 * 1024 * 1024;
 
 std::string trimmed(std::string_view text) {
   constexpr std::string_view kBlank = " \t\r\n\f\v";
@@ -85,14 +89,46 @@ class Verification {
   std::thread thread_;
 };
 
-Result<void> copy_blob(const oci::Blob& blob, ByteSink& sink) {
-  const auto stream = TRY(blob.open(0));
-  Bytes buffer(kCopyBytes);
-  for (;;) {
-    const std::size_t got = TRY(stream->read(buffer));
-    if (got == 0) return {};
-    TRY(sink.write(ByteView(buffer).first(got)));
-  }
+Result<std::optional<std::string>> read_optional(const os::Path& path) {
+  Result<std::string> text = os::read_file(path, kMaxSmallBlob);
+  if (text) return std::optional<std::string>(std::move(text).take());
+  if (text.error().code() == ErrorCode::kNotFound) return std::optional<std::string>{};
+  return std::move(text).error();
+}
+
+// read_image_file reads a small file of the image; empty where there is none.
+Result<std::string> read_image_file(const oci::RootFs& rootfs, oci::Content& content, const std::string& path) {
+  const oci::Inode* inode = rootfs.find(path);
+  if (inode == nullptr || inode->type != oci::FileType::kRegular) return std::string();
+  if (inode->size > kMaxAccounts) return over_limit("{}: {} bytes, limit {}", path, inode->size, kMaxAccounts);
+  MemorySink sink;
+  TRY(content.copy(*inode, sink));
+  return std::string(as_text(sink.data()));
+}
+
+struct Start {
+  std::vector<std::string> command;
+  std::vector<std::string> environment;
+  bool launched = false;  // by the launcher
+};
+
+// start_of is how the enclave's init will start the image's program.
+Result<Start> start_of(const oci::Config& config, HonourConfig honour, const oci::RootFs& rootfs, oci::Content& content) {
+  Start start{TRY(command_of(config, honour)), config.environment};
+  if (honour == HonourConfig::kAws) return start;
+  const User user = TRY(find_user(config.user, TRY(read_image_file(rootfs, content, "etc/passwd")), TRY(read_image_file(rootfs, content, "etc/group"))));
+  const bool has_home = std::any_of(start.environment.begin(), start.environment.end(), [](const std::string& item) { return item.starts_with("HOME="); });
+  if (!has_home) start.environment.push_back("HOME=" + user.home);
+  const std::string directory = config.working_directory.empty() ? "/" : config.working_directory;
+  const bool by_path = start.command.front().find('/') != std::string::npos;
+  if (directory == "/" && user.uid == 0 && user.gid == 0 && user.groups.empty() && by_path) return start;
+  if (rootfs.find(eif::kLauncherPath) != nullptr) return unsupported("image holds /{}, which is the launcher's name", eif::kLauncherPath);
+  std::vector<std::string> command = {"/" + std::string(eif::kLauncherPath), std::to_string(user.uid), std::to_string(user.gid),
+                                      fmt::format("{}", fmt::join(user.groups, ",")), directory};
+  command.insert(command.end(), start.command.begin(), start.command.end());
+  start.command = std::move(command);
+  start.launched = true;
+  return start;
 }
 
 Result<std::uint16_t> flags_of(const std::string& architecture) {
@@ -112,15 +148,10 @@ Result<Blobs> read_blobs(const os::Path& directory, const std::string& architect
   blobs.kernel = directory / (architecture == "arm64" ? "Image" : "bzImage");
   blobs.command_line = trimmed(TRY(os::read_file(directory / "cmdline", eif::kHeaderSize * 16)));
   TRY(open_blob(blobs.kernel));
-  const os::Path config = blobs.kernel.native() + ".config";
-  blobs.kernel_name = TRY(eif::parse_kernel_config(TRY(os::read_file(config, kMaxSmallBlob))).in(config.native()));
+  blobs.kernel_name = TRY(read_kernel_name(blobs.kernel.native() + ".config"));
   blobs.init = TRY(os::read_file(directory / "init", kMaxSmallBlob));
-  Result<std::string> driver = os::read_file(directory / "nsm.ko", kMaxSmallBlob);
-  if (driver) {
-    blobs.nsm_driver = std::move(driver).take();
-  } else if (driver.error().code() != ErrorCode::kNotFound) {
-    return std::move(driver).error();
-  }
+  blobs.nsm_driver = TRY(read_optional(directory / "nsm.ko"));
+  blobs.launcher = TRY(read_optional(directory / "launch"));
   return blobs;
 }
 
@@ -151,8 +182,17 @@ Result<BuildReport> build(Source source, const Blobs& blobs, const BuildOptions&
   BuildReport report;
   const oci::Config& config = source.image.config;
   const std::uint16_t flags = TRY(flags_of(config.architecture));
-  const std::vector<std::string> command = TRY(command_of(config, options.honour));
-  for (const auto* list : {&command, &config.environment}) {
+  std::vector<oci::Check> checks;
+  oci::LoadedImage loaded = TRY(oci::load(*source.files, source.image, {}, &checks));
+  Verification verification(std::move(checks));
+  TRY(eif::prepare_container(loaded.rootfs, config.working_directory));
+  report.files = loaded.rootfs.names();
+  oci::Content content(std::move(loaded.layers), [](oci::Stream& stream) { return spool(stream, std::uint64_t{1} << 50); });
+  const Start start = TRY(start_of(config, options.honour, loaded.rootfs, content));
+  if (start.launched && !blobs.launcher) {
+    return not_found("launch: not among the blobs, and the image's USER, WORKDIR or PATH needs it");
+  }
+  for (const auto* list : {&start.command, &start.environment}) {
     for (const std::string& item : *list) {
       if (item.find('\n') != std::string::npos) {
         report.warnings.emplace_back(
@@ -160,13 +200,6 @@ Result<BuildReport> build(Source source, const Blobs& blobs, const BuildOptions&
       }
     }
   }
-
-  std::vector<oci::Check> checks;
-  oci::LoadedImage loaded = TRY(oci::load(*source.files, source.image, {}, &checks));
-  Verification verification(std::move(checks));
-  TRY(eif::prepare_container(loaded.rootfs, config.working_directory));
-  report.files = loaded.rootfs.names();
-  oci::Content content(std::move(loaded.layers), [](oci::Stream& stream) { return spool(stream, std::uint64_t{1} << 50); });
 
   eif::Metadata metadata;
   metadata.image_name = options.image_name.empty() ? source.name : options.image_name;
@@ -184,7 +217,8 @@ Result<BuildReport> build(Source source, const Blobs& blobs, const BuildOptions&
   std::optional<ByteView> driver;
   if (blobs.nsm_driver) driver = as_bytes(*blobs.nsm_driver);
   TRY(eif::write_boot_ramdisk(boot, as_bytes(blobs.init), driver));
-  const eif::Application application{loaded.rootfs, command, config.environment};
+  eif::Application application{loaded.rootfs, start.command, start.environment};
+  if (start.launched) application.launcher = as_bytes(*blobs.launcher);
   const std::uint64_t application_bytes = TRY(eif::application_ramdisk_size(application));
   const auto kernel = TRY(open_blob(blobs.kernel));
 
@@ -194,25 +228,15 @@ Result<BuildReport> build(Source source, const Blobs& blobs, const BuildOptions&
   eif::Writer writer(options.output, lanes, base);
   Progress progress(options.progress, kernel->size() + boot.data().size() + application_bytes);
   ProgressSink section(writer, progress);
-  TRY(writer.begin_section(eif::SectionType::kKernel, kernel->size()));
-  TRY(copy_blob(*kernel, section).in(blobs.kernel.native()));
+  TRY(copy_section(writer, eif::SectionType::kKernel, *kernel, section).in(blobs.kernel.native()));
   TRY(writer.add_section(eif::SectionType::kCmdline, as_bytes(blobs.command_line)));
   TRY(writer.add_section(eif::SectionType::kMetadata, as_bytes(metadata_text)));
   TRY(writer.add_section(eif::SectionType::kRamdisk, boot.data()));
   TRY(writer.begin_section(eif::SectionType::kRamdisk, application_bytes));
   TRY(eif::write_application_ramdisk(section, application, [&content](const oci::Inode& inode, ByteSink& sink) { return content.copy(inode, sink); }));
-  report.measurements = TRY(writer.measurements());
-  TRY(verification.wait());
-  if (options.signing != nullptr) {
-    TRY(writer.add_section(eif::SectionType::kSignature, TRY(eif::encode_signature(*options.signing, report.measurements.pcr0, rng))));
-    report.measurements.pcr8 = eif::measure(TRY(eif::certificate_of(options.signing->certificate_pem)));
-  }
-  const eif::Header header = TRY(writer.finish());
-  report.bytes = writer.bytes_written();
-  if (options.output != nullptr) {
-    TRY(options.output->write_at(0, eif::encode_header(header)));
-    TRY(options.output->commit());
-  }
+  const Sealed sealed = TRY(seal(writer, options.output, options.signing, rng, [&verification] { return verification.wait(); }));
+  report.measurements = sealed.measurements;
+  report.bytes = sealed.bytes;
   return report;
 }
 

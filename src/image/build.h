@@ -17,13 +17,15 @@
 namespace casemate::image {
 
 // Blobs: the parts of an enclave image that do not come from the container image, in the folder layout of AWS's package:
-// bzImage or Image, the same with .config, cmdline, init and, if the kernel has no NSM driver of its own, nsm.ko.
+// bzImage or Image, the same with .config, cmdline, init and, if the kernel has no NSM driver of its own, nsm.ko. Beyond
+// AWS's: launch.
 struct Blobs {
   os::Path kernel;
   std::string command_line;
   eif::KernelName kernel_name;
   std::string init;
   std::optional<std::string> nsm_driver;
+  std::optional<std::string> launcher;  // casemate's: starts an image's program as USER in WORKDIR
 };
 
 // read_blobs reads the folder for an architecture ("amd64", "arm64"). Errors: kNotFound (naming the file), kDenied,
@@ -34,8 +36,9 @@ Result<Blobs> read_blobs(const os::Path& directory, const std::string& architect
 // <program>/../share/nitro_enclaves/blobs, /usr/share/nitro_enclaves/blobs; the last when none does.
 os::Path default_blobs_directory();
 
-// HonourConfig: AWS takes CMD alone where there is one and ignores WORKDIR and USER. kOci joins ENTRYPOINT and CMD as
-// container engines do; it changes what is measured.
+// HonourConfig: AWS takes CMD alone where there is one and ignores WORKDIR and USER. kOci does as container engines do:
+// ENTRYPOINT and CMD are joined, the program is looked up in the image's PATH and runs as USER in WORKDIR, with a HOME. It
+// changes what is measured.
 enum class HonourConfig { kAws, kOci };
 
 // command_of is what the enclave's init will execute. Errors: kUnsupported (neither CMD nor ENTRYPOINT).

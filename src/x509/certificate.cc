@@ -223,7 +223,15 @@ Result<void> parse_tbs(ByteView tbs, ByteView outer_algorithm, Certificate& out)
   return reader.finish("to-be-signed part");
 }
 
-// fixed_signature turns ECDSA-Sig-Value (RFC 3279, 2.2.3) into r||s of 2 * half bytes.
+const AttributeType* find_attribute_type(std::string_view oid) {
+  for (const AttributeType& type : kAttributeTypes) {
+    if (type.oid == oid) return &type;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
 Result<Bytes> fixed_signature(ByteView der_signature, std::size_t half) {
   constexpr std::string_view kWhat = "signature";
   Reader outer(der_signature);
@@ -238,15 +246,6 @@ Result<Bytes> fixed_signature(ByteView der_signature, std::size_t half) {
   TRY(reader.finish(kWhat));
   return out;
 }
-
-const AttributeType* find_attribute_type(std::string_view oid) {
-  for (const AttributeType& type : kAttributeTypes) {
-    if (type.oid == oid) return &type;
-  }
-  return nullptr;
-}
-
-}  // namespace
 
 Result<Certificate> parse_certificate(ByteView der) {
   Certificate out;

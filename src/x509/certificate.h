@@ -79,6 +79,9 @@ std::string common_name(ByteView name);
 // verify_signature checks that `issuer_key` signed the certificate. Errors: kUntrusted, kUnsupported (algorithm).
 Result<void> verify_signature(const Certificate& certificate, const crypto::EcPublicKey& issuer_key);
 
+// fixed_signature turns ECDSA-Sig-Value (RFC 3279, 2.2.3) into r||s of 2 * half bytes. Errors: kMalformed.
+Result<Bytes> fixed_signature(ByteView der_signature, std::size_t half);
+
 // dotted_oid renders content octets of an OBJECT IDENTIFIER; `?` if they are not one.
 std::string dotted_oid(ByteView content);
 

@@ -109,6 +109,22 @@ class Client {
   };
   Result<DataKey> generate_data_key(const GenerateDataKey& request) const;
 
+  // sign gives a signature over a digest by an asymmetric key that KMS keeps: DER (RFC 3279) for ECDSA.
+  struct Sign {
+    std::string key_id;
+    Bytes digest;
+    std::string signing_algorithm;  // ECDSA_SHA_384
+  };
+  Result<Bytes> sign(const Sign& request) const;
+
+  struct PublicKey {
+    Bytes public_key;  // SubjectPublicKeyInfo
+    std::string key_id;
+    std::string key_spec;   // ECC_NIST_P384
+    std::string key_usage;  // SIGN_VERIFY
+  };
+  Result<PublicKey> get_public_key(const std::string& key_id) const;
+
   struct GenerateDataKeyPair {
     std::string key_id;
     std::string key_pair_spec = "ECC_NIST_P256";

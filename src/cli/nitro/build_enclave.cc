@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/time_text.h"
+#include "cli/nitro/signing_key.h"
 #include "crypto/rng.h"
 #include "os/file.h"
 
@@ -19,18 +20,10 @@ namespace casemate::cli::nitro {
 namespace {
 
 const std::string kAction = "Build Enclave";
-constexpr std::size_t kMaxPem = 64 * 1024;
 
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? std::string() : std::string(value);
-}
-
-// AWS's tools write UTC as an offset.
-std::string rfc3339_with_offset(WallTime time) {
-  std::string text = time.time_since_epoch().count() % 1000 == 0 ? format_rfc3339(time) : format_rfc3339_millis(time);
-  text.pop_back();
-  return text + "+00:00";
 }
 
 // FixedRng makes a signature a function of key and message: the nonce is derived from both, randomness only hedges it.
@@ -39,16 +32,16 @@ class FixedRng final : public Rng {
   void fill(std::span<std::uint8_t> out) override { std::fill(out.begin(), out.end(), std::uint8_t{0}); }
 };
 
-BuildOutcome failed(ECode code, Error error, std::vector<std::string> steps) {
-  steps.insert(steps.begin(), {"Failed to build enclave", "Failed to build EIF from docker"});
-  return {std::nullopt, Failure{code, std::move(error), kAction, std::move(steps)}};
-}
-
 Result<std::string> canonical_architecture(const std::string& name) {
   if (name.empty() || name == "amd64" || name == "arm64") return name;
   if (name == "x86_64") return std::string("amd64");
   if (name == "aarch64") return std::string("arm64");
   return malformed("--arch: {}, want x86_64 or aarch64", name);
+}
+
+BuildOutcome failed(ECode code, Error error, std::vector<std::string> steps) {
+  steps.insert(steps.begin(), {"Failed to build enclave", "Failed to build EIF from docker"});
+  return {std::nullopt, Failure{code, std::move(error), kAction, std::move(steps)}};
 }
 
 Result<std::optional<std::uint64_t>> source_date(const BuildEnclaveOptions& options) {
@@ -74,16 +67,11 @@ int run(const BuildEnclaveOptions& options) {
 
 }  // namespace
 
-Result<eif::SigningKey> load_signing_key(const std::string& certificate, const std::string& key, WallTime now) {
-  if (key.starts_with("arn:")) return unsupported("--private-key: signing with a KMS key is not supported, want a PEM file");
-  std::string certificate_pem = TRY(os::read_file(certificate, kMaxPem));
-  Secret key_pem;
-  {
-    std::string text = TRY(os::read_file(key, kMaxPem));
-    key_pem = Secret::copy_of(as_bytes(text));
-    zeroize(text.data(), text.size());
-  }
-  return eif::parse_signing_key(std::move(certificate_pem), as_text(key_pem.expose()), now);
+// AWS's tools write UTC as an offset.
+std::string rfc3339_with_offset(WallTime time) {
+  std::string text = time.time_since_epoch().count() % 1000 == 0 ? format_rfc3339(time) : format_rfc3339_millis(time);
+  text.pop_back();
+  return text + "+00:00";
 }
 
 BuildOutcome build_enclave(const BuildEnclaveOptions& options, const Clock& clock) {
@@ -171,7 +159,7 @@ void add_build_enclave(CLI::App& app, int& exit_code) {
   verb->add_option("--docker-dir", options->docker_dir, "Folder with a Dockerfile to build the image from");
   auto* output = verb->add_option("--output-file", options->output_file, "Where the enclave image is saved");
   verb->add_option("--signing-certificate", options->signing_certificate, "Signing certificate, PEM");
-  verb->add_option("--private-key", options->private_key, "Private key of the certificate (P-256, P-384 or P-521), PEM");
+  verb->add_option("--private-key", options->private_key, "Private key of the certificate (P-256, P-384 or P-521): a PEM file or the ARN of a KMS key");
   verb->add_option("--name", options->name, "Name of the enclave image");
   verb->add_option("--version", options->version, "Version of the enclave image");
   verb->add_option("--metadata", options->metadata, "File with JSON to add to the image's metadata");
@@ -179,7 +167,7 @@ void add_build_enclave(CLI::App& app, int& exit_code) {
   verb->add_option("--blobs", options->blobs, "Folder with kernel, command line and init (NITRO_CLI_BLOBS)");
   verb->add_option("--build-time", options->build_time, "BuildTime to record, as it is");
   verb->add_option("--source-date-epoch", options->source_date_epoch, "Make the whole file reproducible, built at this time (SOURCE_DATE_EPOCH)");
-  verb->add_flag("--honour-oci-config", options->honour_oci_config, "Join ENTRYPOINT and CMD as container engines do; changes PCR0 and PCR2");
+  verb->add_flag("--honour-oci-config", options->honour_oci_config, "Start as container engines do: ENTRYPOINT and CMD joined, USER, WORKDIR, PATH, HOME; changes PCR0 and PCR2");
   auto* dry = verb->add_flag("--dry-run", options->dry_run, "Print the measurements, write nothing");
   verb->add_option("--output-format", options->format, "json or text")
       ->transform(CLI::CheckedTransformer(std::map<std::string, OutputFormat>{{"json", OutputFormat::kJson}, {"text", OutputFormat::kText}}));

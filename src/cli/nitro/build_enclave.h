@@ -43,10 +43,9 @@ struct BuildOutcome {
   std::optional<image::BuildReport> report;
   std::optional<Failure> failure;
 };
-BuildOutcome build_enclave(const BuildEnclaveOptions& options, const Clock& clock);
+// rfc3339_with_offset writes UTC as AWS's tools do: "2023-11-14T22:13:20+00:00", with milliseconds where there are any.
+std::string rfc3339_with_offset(WallTime time);
 
-// load_signing_key reads both PEM files. Errors: kNotFound, kDenied, those of eif::parse_signing_key; kUnsupported for a
-// KMS key's ARN.
-Result<eif::SigningKey> load_signing_key(const std::string& certificate, const std::string& key, WallTime now);
+BuildOutcome build_enclave(const BuildEnclaveOptions& options, const Clock& clock);
 
 }  // namespace casemate::cli::nitro

@@ -6,9 +6,9 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cli/nitro/build_enclave.h"
 #include "cli/nitro/errors.h"
 #include "cli/nitro/measurements.h"
+#include "cli/nitro/signing_key.h"
 #include "crypto/rng.h"
 #include "image/inspect.h"
 
@@ -43,7 +43,7 @@ void add_sign_eif(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand("sign-eif", "Signs an enclave image, or replaces its signature");
   verb->add_option("--eif-path", options->eif_path, "Path to the EIF")->required();
   verb->add_option("--signing-certificate", options->signing_certificate, "Signing certificate, PEM")->required();
-  verb->add_option("--private-key", options->private_key, "Private key of the certificate, PEM")->required();
+  verb->add_option("--private-key", options->private_key, "Private key of the certificate: a PEM file or the ARN of a KMS key")->required();
   verb->callback([options, &exit_code] { exit_code = run(*options); });
 }
 
