@@ -34,7 +34,7 @@ casemate_packages() {
     libgtest-dev libgmock-dev librapidcheck-dev \
     openssl jq procps buildah awscli uidmap
   if [ "$1" = test ]; then
-    printf '%s\n' python3 python3-boto3 python3-cbor2 docker.io cpio socat curl golang-go libcbor-dev skopeo qemu-system-x86 xz-utils
+    printf '%s\n' python3 python3-boto3 python3-cbor2 docker.io cpio socat curl golang-go libcbor-dev skopeo qemu-system-x86 xz-utils zstd
     # A Node.js that is there already is used as it is; Debian's own may clash with it.
     command -v npm >/dev/null 2>&1 || printf '%s\n' nodejs npm
   fi

@@ -59,26 +59,50 @@ def digest(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-CONFIG = json.dumps({"architecture": "amd64", "os": "linux",
-                     "config": {"Cmd": ["/app/run", "--port", "5000"], "Env": ["PATH=/bin"], "WorkingDir": "/work/dir"},
-                     "rootfs": {"type": "layers", "diff_ids": [digest(l) for l in LAYERS]}}).encode()
+def config_of(layers, run, architecture="amd64"):
+    return json.dumps({"architecture": architecture, "os": "linux", "config": run,
+                       "rootfs": {"type": "layers", "diff_ids": [digest(l) for l in layers]}}).encode()
+
+
+RUN = {"Cmd": ["/app/run", "--port", "5000"], "Env": ["PATH=/bin"], "WorkingDir": "/work/dir"}
+CONFIG = config_of(LAYERS, RUN)
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+
+
+class Layout:
+    """An OCI layout in the making: blobs by digest, and an index."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.blobs = folder / "blobs/sha256"
+        self.blobs.mkdir(parents=True, exist_ok=True)
+
+    def add(self, data):
+        (self.blobs / hashlib.sha256(data).hexdigest()).write_bytes(data)
+        return {"digest": digest(data), "size": len(data)}
+
+    def add_json(self, value):
+        return self.add(json.dumps(value).encode())
+
+    def manifest(self, config, layers):
+        return {"mediaType": "application/vnd.oci.image.manifest.v1+json",
+                **self.add_json({"schemaVersion": 2, "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **self.add(config)},
+                                 "layers": [{"mediaType": LAYER_TYPE, **self.add(l)} for l in layers]})}
+
+    def finish(self, *manifests):
+        (self.folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": list(manifests)}))
+        (self.folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+
+
+def write_image(folder, layers, run, compress=lambda data: data, config=None):
+    """A layout of one image, tagged latest; `run` is the config's own config."""
+    layout = Layout(folder)
+    manifest = layout.manifest(config_of(layers, run) if config is None else config, [compress(l) for l in layers])
+    layout.finish({**manifest, "annotations": {"org.opencontainers.image.ref.name": "latest"}})
 
 
 def write_layout(folder, compress):
-    blobs = folder / "blobs/sha256"
-    blobs.mkdir(parents=True)
-
-    def add(data):
-        (blobs / hashlib.sha256(data).hexdigest()).write_bytes(data)
-        return {"digest": digest(data), "size": len(data)}
-
-    kind = "application/vnd.oci.image.layer.v1.tar"
-    manifest = {"schemaVersion": 2, "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **add(CONFIG)},
-                "layers": [{"mediaType": kind, **add(compress(l))} for l in LAYERS]}
-    described = {"mediaType": "application/vnd.oci.image.manifest.v1+json", **add(json.dumps(manifest).encode()),
-                 "annotations": {"org.opencontainers.image.ref.name": "latest"}}
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [described]}))
-    (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    write_image(folder, LAYERS, None, compress, CONFIG)
 
 
 def write_docker_archive(path):
