@@ -112,7 +112,7 @@ Result<Signature> parse_signature(ByteView section) {
 }
 
 Result<void> verify(const Signature& signature, std::optional<WallTime> now) {
-  const x509::Certificate certificate = TRY(x509::parse_certificate(signature.certificate).in("signing certificate"));
+  const x509::Certificate certificate = TRY(x509::parse_certificate(signature.certificate, x509::Versions::kAlso1).in("signing certificate"));
   const auto key = TRY(crypto::EcPublicKey::from_spki_der(certificate.public_key).in("signing certificate"));
   TRY(cose::verify_signature(TRY(cose::parse_sign1(signature.cose)), key));
   if (now) TRY(check_validity(certificate, *now));
@@ -121,7 +121,7 @@ Result<void> verify(const Signature& signature, std::optional<WallTime> now) {
 
 Result<void> check_signing_certificate(std::string_view certificate_pem, const crypto::EcPublicKey& key, WallTime now) {
   const Bytes der = TRY(certificate_of(certificate_pem));
-  const x509::Certificate certificate = TRY(x509::parse_certificate(der).in("signing certificate"));
+  const x509::Certificate certificate = TRY(x509::parse_certificate(der, x509::Versions::kAlso1).in("signing certificate"));
   const auto public_key = TRY(crypto::EcPublicKey::from_spki_der(certificate.public_key).in("signing certificate"));
   if (!(key == public_key)) return untrusted("private key does not belong to the signing certificate");
   return check_validity(certificate, now);

@@ -193,13 +193,17 @@ Result<void> parse_extensions(ByteView list, Certificate& out) {
   return {};
 }
 
-Result<void> parse_tbs(ByteView tbs, ByteView outer_algorithm, Certificate& out) {
+Result<void> parse_tbs(ByteView tbs, ByteView outer_algorithm, Versions versions, Certificate& out) {
   Reader reader(tbs);
-  if (!reader.next_is(der::context_constructed(0))) return unsupported("version 1, want 3");
-  Reader version(TRY(reader.read(der::context_constructed(0), "version")).content);
-  const std::uint64_t number = TRY(der::small_unsigned(TRY(version.read(der::kInteger, "version")), "version"));
-  TRY(version.finish("version"));
-  if (number != 2) return unsupported("version {}, want 3", number == UINT64_MAX ? number : number + 1);
+  const bool version_1 = !reader.next_is(der::context_constructed(0));  // the default, which DER leaves out
+  if (version_1) {
+    if (versions == Versions::kOnly3) return unsupported("version 1, want 3");
+  } else {
+    Reader version(TRY(reader.read(der::context_constructed(0), "version")).content);
+    const std::uint64_t number = TRY(der::small_unsigned(TRY(version.read(der::kInteger, "version")), "version"));
+    TRY(version.finish("version"));
+    if (number != 2) return unsupported("version {}, want 3", number == UINT64_MAX ? number : number + 1);
+  }
   const Element serial = TRY(reader.read(der::kInteger, "serial"));
   if (TRY(der::unsigned_content(serial, "serial")).size() > kMaxSerialBytes) {
     return malformed("serial: {} bytes, want at most {}", serial.content.size(), kMaxSerialBytes);
@@ -217,7 +221,7 @@ Result<void> parse_tbs(ByteView tbs, ByteView outer_algorithm, Certificate& out)
   out.subject = TRY(reader.read(der::kSequence, "subject")).whole;
   TRY(for_each_attribute(out.subject, "subject", [](std::string_view, const Element&) {}));
   out.public_key = TRY(reader.read(der::kSequence, "subject public key")).whole;
-  if (reader.next_is(der::context_constructed(3))) {
+  if (!version_1 && reader.next_is(der::context_constructed(3))) {
     TRY(parse_extensions(TRY(reader.read(der::context_constructed(3), "extensions")).content, out));
   }
   return reader.finish("to-be-signed part");
@@ -247,7 +251,7 @@ Result<Bytes> fixed_signature(ByteView der_signature, std::size_t half) {
   return out;
 }
 
-Result<Certificate> parse_certificate(ByteView der) {
+Result<Certificate> parse_certificate(ByteView der, Versions versions) {
   Certificate out;
   Reader outer(der);
   const Element whole = TRY(outer.read(der::kSequence, "certificate"));
@@ -268,7 +272,7 @@ Result<Certificate> parse_certificate(ByteView der) {
   if (bare && oid == kEcdsaSha512) out.signature_algorithm = SignatureAlgorithm::kEcdsaSha512;
   if (signature.content.empty() || signature.content[0] != 0) return malformed("signature: bit string of no whole bytes");
   out.signature = signature.content.subspan(1);
-  TRY(parse_tbs(tbs.content, algorithm.whole, out));
+  TRY(parse_tbs(tbs.content, algorithm.whole, versions, out));
   return out;
 }
 

@@ -64,10 +64,15 @@ struct Certificate {
   std::optional<std::string> unknown_critical;
 };
 
-// parse_certificate reads DER strictly: shortest lengths, no trailing bytes, version 3, inner and outer signature
-// algorithms alike, no extension twice. Time order, names and signature are not checked. Errors: kMalformed,
-// kUnsupported (version).
-Result<Certificate> parse_certificate(ByteView der);
+enum class Versions {
+  kOnly3,
+  kAlso1,  // for certificates that only name a key: `openssl x509 -req` makes them without extensions
+};
+
+// parse_certificate reads DER strictly: shortest lengths, no trailing bytes, version 3 unless told otherwise, inner and
+// outer signature algorithms alike, no extension twice. Time order, names and signature are not checked. Errors:
+// kMalformed, kUnsupported (version).
+Result<Certificate> parse_certificate(ByteView der, Versions versions = Versions::kOnly3);
 
 // parse_name lists the attributes of a Name in their order.
 Result<std::vector<NameAttribute>> parse_name(ByteView name);

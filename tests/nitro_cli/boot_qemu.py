@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "interop
 import eif_build as eif  # noqa: E402
 
 BLOBS = eif.BUILD / "blobs"
-PATIENCE = 240  # seconds: without hardware help and beside other tests
+PATIENCE = 300  # seconds: without hardware help and beside other tests
 
 
 class Machine:
@@ -30,7 +30,7 @@ class Machine:
         (folder / "initrd").write_bytes(b"".join(sections.of(3)))
         command_line = sections.of(2)[0].decode()
         self.process = subprocess.Popen(
-            ["qemu-system-x86_64", "-accel", "tcg", "-M", "microvm", "-cpu", "max", "-m", "512", "-nodefaults", "-no-user-config", "-nographic",
+            ["qemu-system-x86_64", "-accel", "tcg", "-M", "q35", "-cpu", "max", "-m", "512", "-nodefaults", "-no-user-config", "-nographic",
              "-serial", "stdio", "-no-reboot", "-kernel", folder / "kernel", "-initrd", folder / "initrd", "-append", command_line],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.text = ""
@@ -94,7 +94,7 @@ class BootsInQemu(unittest.TestCase):
         blobs.mkdir()
         for name in ("bzImage", "bzImage.config", "cmdline"):
             (blobs / name).symlink_to(BLOBS / name)
-        (blobs / "init").symlink_to(eif.BUILD / "tests/probe")
+        (blobs / "init").symlink_to(eif.BUILD / "tests/boot_probe")
         long_name = "n" * 200
         # A first file of odd length and many entries move everything after them off the boundaries.
         filler = eif.layer([(f"f/{number:04}", eif.FILE, b"x" * (number % 7), 0o644) for number in range(500)])

@@ -149,6 +149,19 @@ class Prints(BuildSide):
         out, _ = self.run_program("describe-eif", "--eif-path", path)
         self.assertEqual(out, pretty(self.described(path, eif.Sections(path), signed=True)))
 
+    def test_a_certificate_made_as_aws_documents_it(self):
+        """`openssl x509 -req` gives version 1, without extensions."""
+        request, certificate = self.dir / "csr.pem", self.dir / "version1.pem"
+        subprocess.run(["openssl", "req", "-new", "-key", self.key, "-sha384", "-nodes", "-subj", "/CN=AWS/C=US/ST=WA/L=Seattle/O=Amazon/OU=AWS", "-out",
+                        request], check=True)
+        subprocess.run(["openssl", "x509", "-req", "-days", "20", "-in", request, "-out", certificate, "-sha384", "-signkey", self.key], check=True,
+                       capture_output=True)
+        path, out, _ = self.build("version1.eif", "--signing-certificate", certificate, "--private-key", self.key)
+        self.assertEqual(json.loads(out)["Measurements"]["PCR8"], self.pcr8(certificate))
+        described = json.loads(self.run_program("describe-eif", "--eif-path", path)[0])
+        self.assertTrue(described["SignatureCheck"])
+        self.assertEqual(described["SigningCertificate"]["IssuerName"]["localityName"], "Seattle")
+
     def test_describe_eif_of_a_damaged_image(self):
         path, _, _ = self.build("damaged.eif", "--signing-certificate", self.certificate, "--private-key", self.key)
         data = bytearray(path.read_bytes())

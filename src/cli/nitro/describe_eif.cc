@@ -43,7 +43,7 @@ std::string openssl_time(x509::Seconds seconds) {
 }
 
 Result<json::Object> certificate_json(ByteView der) {
-  const x509::Certificate certificate = TRY(x509::parse_certificate(der).in("signing certificate"));
+  const x509::Certificate certificate = TRY(x509::parse_certificate(der, x509::Versions::kAlso1).in("signing certificate"));
   std::vector<std::pair<std::string, std::string>> issuer;
   for (const x509::NameAttribute& attribute : TRY(x509::parse_name(certificate.issuer))) issuer.emplace_back(attribute.type, attribute.value);
   std::sort(issuer.begin(), issuer.end());
