@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Decisions a second on one core: the walkthrough's key policy, 30 and 300 statements with conditions; parsed once
 // (cached) or each time (cold); and what a trace and a request's context cost. Processor time, so that neighbours do not
-// count.
+// count. Then an event in the audit log: its text, its seal and its line, with and without the wait for the disk.
 #include <fmt/core.h>
 
+#include <stdlib.h>
+
 #include <ctime>
+#include <filesystem>
 #include <string>
 
+#include "audit/trail.h"
 #include "base/check.h"
 #include "iam/trace.h"
 
@@ -33,7 +37,7 @@ void measure(std::string_view what, Run run) {
     passed = processor_seconds() - start;
   }
   const double micros = passed * 1e6 / static_cast<double>(count);
-  fmt::print("{:<44} {:>10.3f} us {:>12.0f} /s\n", what, micros, 1e6 / micros);
+  fmt::print("{:<48} {:>10.3f} us {:>12.0f} /s\n", what, micros, 1e6 / micros);
 }
 
 std::string walkthrough() {
@@ -101,6 +105,52 @@ void run(std::string_view name, const std::string& text) {
   measure("  context of a request", [&] { CASEMATE_CHECK(context_of(caller).size() > 10); });
 }
 
+// event is a Decrypt as the key service records it.
+json::Object event() {
+  return {{"eventVersion", "1.11"},
+          {"userIdentity",
+           json::Object{{"type", "AssumedRole"},
+                        {"principalId", "AROAEXAMPLEEXAMPLE12:i-0123456789abcdef0"},
+                        {"arn", "arn:aws:sts::111122223333:assumed-role/casemate-parent/i-0123456789abcdef0"},
+                        {"accountId", "111122223333"},
+                        {"accessKeyId", "ASIAEXAMPLEEXAMPLE12"}}},
+          {"eventTime", "2026-11-24T12:00:00Z"},
+          {"eventSource", "kms.amazonaws.com"},
+          {"eventName", "Decrypt"},
+          {"awsRegion", "us-east-1"},
+          {"sourceIPAddress", "127.0.0.1"},
+          {"userAgent", "aws-nitro_enclaves-sdk-c/0.4"},
+          {"requestParameters", json::Object{{"encryptionAlgorithm", "SYMMETRIC_DEFAULT"}}},
+          {"responseElements", json::Value()},
+          {"additionalEventData",
+           json::Object{{"recipient", json::Object{{"attestationDocumentModuleId", "i-0123456789abcdef0-enc0123456789abcdef0"},
+                                                   {"attestationDocumentEnclaveImageDigest", std::string(96, 'a')}}}}},
+          {"requestID", "01234567-89ab-4cde-8f01-23456789abcd"},
+          {"eventID", "01234567-89ab-4cde-8f01-23456789abcd"},
+          {"readOnly", true},
+          {"resources", json::Array{json::Object{{"accountId", "111122223333"}, {"type", "AWS::KMS::Key"}, {"ARN", kKey}}}},
+          {"eventType", "AwsApiCall"},
+          {"managementEvent", true},
+          {"recipientAccountId", "111122223333"},
+          {"eventCategory", "Management"}};
+}
+
+void run_audit() {
+  char name[] = "/tmp/casemate_policy_bench_XXXXXX";
+  const std::filesystem::path folder = ::mkdtemp(name);
+  {
+    const auto trail = audit::Trail::open(folder / "audit.jsonl", WallTime{}).take();
+    const json::Object read = event();
+    json::Object write = read;
+    write.set("readOnly", false);
+    fmt::print("audit ({} bytes an event)\n", json::encode(read).size());
+    measure("  make the event", [&] { CASEMATE_CHECK(event().size() > 10); });
+    measure("  append a read", [&] { CASEMATE_CHECK(trail->append(read).ok()); });
+    measure("  append a write (processor time; then it waits)", [&] { CASEMATE_CHECK(trail->append(write).ok()); });
+  }
+  std::filesystem::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace casemate::iam
 
@@ -108,5 +158,6 @@ int main() {
   casemate::iam::run("walkthrough", casemate::iam::walkthrough());
   casemate::iam::run("30 statements", casemate::iam::many(30));
   casemate::iam::run("300 statements", casemate::iam::many(300));
+  casemate::iam::run_audit();
   return 0;
 }
