@@ -2,6 +2,7 @@
 #include "iam/policy.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "iam/messages.h"
@@ -294,6 +295,8 @@ Check Parser::read_conditions(Statement& statement, const json::Value& value, co
       const std::size_t count = list == nullptr ? 1 : list->size();
       for (std::size_t i = 0; i < count; ++i) {
         const json::Value& item = list == nullptr ? wanted : (*list)[i];
+        if (item.is_number() && !std::isfinite(item.as_double()))
+          return defect(key_path, "a number beyond those that a double holds");
         auto text = scalar_text(item);
         if (!text) return defect(key_path, fmt::format("a {}, want a string, a number or a boolean", item.type_name()));
         values.push_back(std::move(*text));

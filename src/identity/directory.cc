@@ -12,10 +12,10 @@ namespace {
 // with_tags lays a session's tags over those of its role.
 iam::Tags with_tags(const Tags& own, const iam::Tags& session) {
   iam::Tags out = session;
-  for (const auto& [key, value] : own) {
+  for (const auto& tag : own) {
     const bool replaced = std::any_of(session.begin(), session.end(),
-                                      [&](const auto& tag) { return iam::fold(tag.first) == iam::fold(key); });
-    if (!replaced) out.emplace_back(key, value);
+                                      [&](const auto& other) { return iam::fold(other.first) == iam::fold(tag.first); });
+    if (!replaced) out.emplace_back(tag.first, tag.second);
   }
   return out;
 }
