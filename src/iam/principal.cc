@@ -130,7 +130,7 @@ Result<Principal> principal_of(std::string_view text) {
   if (!is_account_id(arn.account)) return malformed("principal: account is not 12 digits");
   const auto split_path = [](std::string_view rest) {
     const std::size_t slash = rest.rfind('/');
-    return slash == std::string_view::npos ? std::string("/") : "/" + std::string(rest.substr(0, slash + 1));
+    return slash == std::string_view::npos ? std::string("/") : fmt::format("/{}", rest.substr(0, slash + 1));
   };
   if (arn.service == "iam" && arn.resource == "root") return root_user(arn.account, arn.partition);
   if (arn.service == "iam") {
