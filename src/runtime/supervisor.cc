@@ -447,6 +447,7 @@ Result<GuestExit> supervise(UniqueFd nitro_cli, Host& host) {
     if (!ready) return failed(starter, StartStep::kBoot, std::move(ready).error(), host.log);
     return unavailable("nitro-cli went away before the enclave had started");
   }
+  release_code_pages();
   if (request->attach_console) supervisor.attach_console(starter.take_fd());
   else starter.take_fd().reset();
   return supervisor.run();

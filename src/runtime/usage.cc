@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/usage.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <charconv>
+#include <cstdlib>
 #include <map>
 #include <sstream>
 #include <vector>
@@ -82,6 +84,24 @@ Result<std::uint64_t> resident_bytes_of(pid_t pid) {
   const auto stat = read_stat(std::to_string(pid));
   if (!stat) return not_found("process {}: gone", pid);
   return stat->pages * page_bytes();
+}
+
+void release_code_pages() {
+  const Result<std::string> maps = os::read_file("/proc/self/maps", 1024 * 1024);
+  if (!maps) return;
+  std::istringstream lines(*maps);
+  std::string line;
+  while (std::getline(lines, line)) {
+    // Only code of files: a read-only mapping may hold relocated pages of our own, which must not be dropped.
+    std::istringstream fields(line);
+    std::string range, permissions, offset, device, inode, path;
+    fields >> range >> permissions >> offset >> device >> inode >> path;
+    const auto dash = range.find('-');
+    if (permissions != "r-xp" || !path.starts_with('/') || dash == std::string::npos) continue;
+    const std::uint64_t first = std::strtoull(range.c_str(), nullptr, 16);
+    const std::uint64_t last = std::strtoull(range.c_str() + dash + 1, nullptr, 16);
+    if (first < last) ::madvise(reinterpret_cast<void*>(first), static_cast<std::size_t>(last - first), MADV_DONTNEED);
+  }
 }
 
 }  // namespace casemate::runtime

@@ -23,4 +23,8 @@ Result<Usage> usage_of(pid_t root);
 // resident_bytes_of is one process's own. Errors: kNotFound.
 Result<std::uint64_t> resident_bytes_of(pid_t pid);
 
+// release_code_pages takes this process's code out of its resident set: most of it ran once, at the start. What is needed
+// again comes back from the page cache, a page at a time.
+void release_code_pages();
+
 }  // namespace casemate::runtime

@@ -879,8 +879,8 @@ static int escape(pid_t victim) {
   int stop = 0;
   CHECK(pthread_create(&thread, NULL, swap_descriptors, &stop) == 0);
   struct sockaddr_un abstract = {.sun_family = AF_UNIX};
-  memcpy(abstract.sun_path, "\0casemate-escape", 16);
-  for (int i = 0; i < 5000; ++i) CHECK(connect(300, (struct sockaddr *)&abstract, sizeof(sa_family_t) + 16) == -1);
+  const int length = snprintf(abstract.sun_path + 1, sizeof abstract.sun_path - 1, "casemate-escape-%d", victim);
+  for (int i = 0; i < 5000; ++i) CHECK(connect(300, (struct sockaddr *)&abstract, (socklen_t)(sizeof(sa_family_t) + 1 + (size_t)length)) == -1);
   stop = 1;
   pthread_join(thread, NULL);
   own_cid();

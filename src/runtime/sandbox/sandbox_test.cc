@@ -73,7 +73,7 @@ TEST_F(SandboxTest, AHostileGuestReachesNothingOutside) {
   }
   // What the guest's race for a descriptor would reach, were its sockets in our network namespace.
   const UniqueFd abstract(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
-  const std::string name("\1\0\0casemate-escape", 18);
+  const std::string name = std::string("\1\0\0", 3) + fmt::format("casemate-escape-{}", victim);
   ASSERT_EQ(::bind(abstract.get(), reinterpret_cast<const sockaddr*>(name.data()), static_cast<socklen_t>(name.size())), 0);
   ASSERT_EQ(::listen(abstract.get(), 8), 0);
   run({"escape", std::to_string(victim)});

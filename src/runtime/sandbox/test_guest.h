@@ -166,7 +166,7 @@ class SandboxTest : public testing::Test {
     return text;
   }
 
-  static std::optional<GuestExit> wait(Guest& guest, std::chrono::seconds patience = std::chrono::seconds(60)) {
+  static std::optional<GuestExit> wait(Guest& guest, std::chrono::seconds patience = std::chrono::seconds(180)) {
     pollfd item{guest.exit_event(), POLLIN, 0};
     if (::poll(&item, 1, static_cast<int>(patience.count() * 1000)) != 1) return std::nullopt;
     return guest.exit_status();
