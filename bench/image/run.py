@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Times nitro-cli's build-enclave, --dry-run and describe-eif against `openssl dgst -sha384` and `cp` of the same bytes,
+in turn, in one run: the machine drifts, so only ratios count. Images are uncompressed OCI layouts.
+usage: bench/image/run.py BUILDDIR [MEGABYTES...]   (default 50 500 2000; a release build)"""
+
+import hashlib
+import io
+import json
+import os
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+
+ROUNDS = 3
+
+
+def layout(folder, megabytes):
+    blobs = folder / "blobs/sha256"
+    blobs.mkdir(parents=True)
+    path = folder / "layer"
+    block = os.urandom(1 << 20)
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        # One large file for half of it, small ones for the rest, as images are.
+        for number in range(megabytes // 2 * 16):
+            info = tarfile.TarInfo(f"usr/lib/{number % 97:02}/file{number:06}")
+            info.size, info.mode, info.mtime = 1 << 16, 0o644, 1700000000
+            tar.addfile(info, io.BytesIO(block[:1 << 16]))
+        info = tarfile.TarInfo("var/data")
+        info.size, info.mode, info.mtime = megabytes // 2 << 20, 0o644, 1700000000
+
+        class Repeat(io.RawIOBase):
+            def read(self, size=-1):
+                return block[:size]
+        tar.addfile(info, Repeat())
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    layer = digest.hexdigest()
+    path.rename(blobs / layer)
+
+    def add(value):
+        data = json.dumps(value).encode()
+        name = hashlib.sha256(data).hexdigest()
+        (blobs / name).write_bytes(data)
+        return {"digest": f"sha256:{name}", "size": len(data)}
+    config = add({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/run"], "Env": ["PATH=/bin"]},
+                  "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]}})
+    manifest = add({"schemaVersion": 2, "config": config, "layers": [
+        {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": f"sha256:{layer}", "size": (blobs / layer).stat().st_size}]})
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [manifest]}))
+
+
+def timed(command, env):
+    """Seconds and peak memory in MiB."""
+    start = time.monotonic()
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    _, errors = process.communicate()
+    seconds = time.monotonic() - start
+    if process.returncode != 0:
+        sys.exit(f"{command}: {errors.decode()}")
+    return seconds
+
+
+def main():
+    nitro_cli = str(pathlib.Path(sys.argv[1]).resolve() / "bin/nitro-cli")
+    sizes = [int(text) for text in sys.argv[2:]] or [50, 500, 2000]
+    print(f"{'MB':>6} {'openssl':>8} {'cp':>8} {'build':>8} {'dry-run':>8} {'describe':>8}   build/max  dry-run/openssl  describe/openssl")
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as name:
+        folder = pathlib.Path(name)
+        blobs = folder / "blobs"
+        blobs.mkdir()
+        (blobs / "bzImage").write_bytes(os.urandom(10 << 20))
+        (blobs / "bzImage.config").write_text("#\n#\n# Linux/x86 6.1.192 Kernel Configuration\n")
+        (blobs / "cmdline").write_text("console=ttyS0")
+        (blobs / "init").write_bytes(b"init")
+        env = dict(os.environ, NITRO_CLI_BLOBS=str(blobs), NITRO_CLI_LOGS_PATH=name)
+        for size in sizes:
+            image = folder / f"image{size}"
+            layout(image, size)
+            eif, copy = folder / "x.eif", folder / "copy"
+            uri = f"oci:{image}"
+            commands = {
+                "build": [nitro_cli, "build-enclave", "--docker-uri", uri, "--output-file", str(eif)],
+                "openssl": ["openssl", "dgst", "-sha384", str(eif)],
+                "cp": ["cp", str(eif), str(copy)],
+                "dry-run": [nitro_cli, "build-enclave", "--docker-uri", uri, "--dry-run"],
+                "describe": [nitro_cli, "describe-eif", "--eif-path", str(eif)],
+            }
+            taken = {verb: [] for verb in commands}
+            for _ in range(ROUNDS):
+                for verb, command in commands.items():
+                    taken[verb].append(timed(command, env))
+                copy.unlink()
+            median = {verb: statistics.median(times) for verb, times in taken.items()}
+            print(f"{size:6} " + " ".join(f"{median[verb]:8.2f}" for verb in ("openssl", "cp", "build", "dry-run", "describe")) +
+                  f"   {median['build'] / max(median['openssl'], median['cp']):9.2f}  {median['dry-run'] / median['openssl']:15.2f}"
+                  f"  {median['describe'] / median['openssl']:16.2f}", flush=True)
+            subprocess.run(["rm", "-rf", str(image)], check=True)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+        print(f"peak memory of any process: {peak} MiB")
+
+
+if __name__ == "__main__":
+    main()
