@@ -58,14 +58,16 @@ def layout(folder, megabytes):
 
 
 def timed(command, env):
-    """Seconds and peak memory in MiB."""
+    """Seconds, and seconds of processor time, which other work on the machine changes little."""
     start = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     _, errors = process.communicate()
     seconds = time.monotonic() - start
     if process.returncode != 0:
         sys.exit(f"{command}: {errors.decode()}")
-    return seconds
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main():
@@ -98,10 +100,12 @@ def main():
                 for verb, command in commands.items():
                     taken[verb].append(timed(command, env))
                 copy.unlink()
-            median = {verb: statistics.median(times) for verb, times in taken.items()}
+            median = {verb: statistics.median(wall for wall, _ in times) for verb, times in taken.items()}
+            processor = {verb: statistics.median(used for _, used in times) for verb, times in taken.items()}
             print(f"{size:6} " + " ".join(f"{median[verb]:8.2f}" for verb in ("openssl", "cp", "build", "dry-run", "describe")) +
                   f"   {median['build'] / max(median['openssl'], median['cp']):9.2f}  {median['dry-run'] / median['openssl']:15.2f}"
                   f"  {median['describe'] / median['openssl']:16.2f}", flush=True)
+            print("   cpu " + " ".join(f"{processor[verb]:8.2f}" for verb in ("openssl", "cp", "build", "dry-run", "describe")), flush=True)
             subprocess.run(["rm", "-rf", str(image)], check=True)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
         print(f"peak memory of any process: {peak} MiB")
