@@ -17,7 +17,7 @@ LAYERS = [
     ["attestation", "nsm", "eif", "iam", "query"],
     ["os", "net", "seccomp", "fabric", "identity"],
     ["pki", "proxy", "runtime", "kms", "sts", "imds", "image", "audit"],
-    ["kms/store", "kms/store/memory", "kms/store/sqlite", "kms/api", "iam/api", "runtime/sandbox"],
+    ["kms/store", "kms/store/memory", "kms/store/sqlite", "kms/api", "iam/api", "runtime/sandbox", "console"],
     ["cli", "cli/casemate", "cli/enclave", "cli/nitro", "cli/vsock_proxy", "cli/casemated", "cli/zeroing"],
 ]
 # Within a layer, only these pairs.

@@ -72,6 +72,26 @@ casemate_node() {
   fi
 }
 
+# What the web console is built and tested with, from its lock file, and the page itself in build/web. The tree holds only
+# a link to the modules.
+casemate_web() {
+  local work=build/web-work
+  if ! cmp -s web/package-lock.json $work/package-lock.json || [ ! -f $work/installed ]; then
+    casemate_step "Installing what the web console is built with"
+    rm -rf $work
+    mkdir -p $work
+    cp web/package.json web/package-lock.json web/.npmrc $work/
+    casemate_quiet build/npm-web.log npm --prefix $work ci --ignore-scripts --no-audit --no-fund
+    touch $work/installed
+  fi
+  ln -sfn ../build/web-work/node_modules web/node_modules
+  if [ ! -f build/web/manifest.json ] ||
+    [ -n "$(find web -path web/node_modules -prune -o -type f -newer build/web/manifest.json -print -quit)" ]; then
+    casemate_step "Building the web console"
+    casemate_quiet build/build-web.log env CASEMATE_WEB_OUT="$PWD/build/web" npm --prefix web run build
+  fi
+}
+
 # casemate_build PRESET TARGET...: configures once and builds.
 casemate_build() {
   local preset=$1

@@ -121,9 +121,14 @@ void Supervisor::answer_console(Peer& peer, const json::Value& request) {
   }
   if (const json::Value* follow = request.find("follow"); follow != nullptr && follow->if_bool() != nullptr)
     peer.follow = *follow->if_bool();
-  reply(peer, json::Object{{"EnclaveCID", launched_.info.cid}});
-  peer.wants = Peer::Wants::kConsole;
+  json::Object granted{{"EnclaveCID", launched_.info.cid}};
   peer.position = ring_.begin();
+  if (const std::int64_t* from = request.int_at("from"); from != nullptr && *from >= 0) {
+    peer.position = std::clamp(static_cast<std::uint64_t>(*from), ring_.begin(), ring_.end());
+    granted.set("Position", peer.position);
+  }
+  reply(peer, granted);
+  peer.wants = Peer::Wants::kConsole;
 }
 
 void Supervisor::answer(Peer& peer, const json::Value& request) {

@@ -6,6 +6,7 @@
 
 #include "cli/casemate/attest.h"
 #include "cli/casemate/audit.h"
+#include "cli/casemate/console.h"
 #include "cli/casemate/demo.h"
 #include "cli/casemate/exec.h"
 #include "cli/casemate/explain.h"
@@ -27,6 +28,7 @@ int run_casemate(int argc, char** argv) {
   add_status(app, exit_code);
   add_env(app, exit_code);
   describe_exec(app);
+  add_console(app, exit_code);
   add_demo(app, exit_code);
   add_init(app, exit_code);
   add_attest(app, exit_code);

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <memory>
 
+#include "attestation/document_text.h"
 #include "base/encoding.h"
 #include "base/time_text.h"
 #include "cli/casemate/nsm_device.h"
@@ -50,7 +51,7 @@ Result<std::string> read_input(const std::string& path) {
 
 Result<Bytes> read_document(const std::string& path) {
   const std::string input = TRY(read_input(path));
-  return decode_document_input(input).in(path == "-" ? std::string("standard input") : path);
+  return attestation::decode_document_text(input).in(path == "-" ? std::string("standard input") : path);
 }
 
 Result<Document> parse_input(ByteView input) {
@@ -194,22 +195,6 @@ int status(const Result<bool>& result) {
 }
 
 }  // namespace
-
-Result<Bytes> decode_document_input(std::string_view input) {
-  // A COSE_Sign1 begins with an array of four or tag 18; neither is a character of hexadecimal or base64.
-  if (!input.empty() && (static_cast<unsigned char>(input[0]) == 0x84 || static_cast<unsigned char>(input[0]) == 0xd2)) {
-    return to_bytes(as_bytes(input));
-  }
-  std::string text;
-  for (const char c : input) {
-    if (c != ' ' && c != '\n' && c != '\r' && c != '\t') text.push_back(c == '-' ? '+' : c == '_' ? '/' : c);
-  }
-  if (text.empty()) return malformed("empty, want an attestation document");
-  if (auto bytes = decode_hex(text); bytes.ok()) return bytes;
-  while (text.size() % 4 != 0) text.push_back('=');
-  if (auto bytes = decode_base64(text); bytes.ok()) return bytes;
-  return malformed("neither a COSE_Sign1 nor hexadecimal nor base64");
-}
 
 PcrComparison compare_pcrs(const eif::Measurements& image, const Document& document) {
   const crypto::Sha384 unsigned_image{};

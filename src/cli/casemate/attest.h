@@ -17,10 +17,6 @@ namespace casemate::cli {
 // add_attest adds the verb; its callbacks print and set `exit_code`: 0 done, 1 refused or failed.
 void add_attest(CLI::App& app, int& exit_code);
 
-// decode_document_input accepts a document as it is, in hexadecimal or in base64 (either alphabet, with or without
-// padding), with white space around and inside. Errors: kMalformed.
-Result<Bytes> decode_document_input(std::string_view input);
-
 // What `attest verify` was asked for, as text; make_policy reads it. Errors: kMalformed naming the option.
 struct PolicyOptions {
   bool at_document_time = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/casemate/attest.h"
 
+#include "attestation/document_text.h"
 #include "base/encoding.h"
 #include "base/test_matchers.h"
 
@@ -13,13 +14,13 @@ constexpr WallTime kNow{std::chrono::milliseconds(1765000000123)};
 
 TEST(DecodeDocumentInput, AcceptsEveryFormOfADocument) {
   const Bytes document = decode_hex("8444a1013822a0fbff").take();
-  EXPECT_EQ(decode_document_input(as_text(document)).take(), document);
-  EXPECT_EQ(decode_document_input("8444A1013822a0fbff\n").take(), document);
-  EXPECT_EQ(decode_document_input("hEShATgi\noPv/\n").take(), document);
-  EXPECT_EQ(decode_document_input("hEShATgioPv_").take(), document);
-  EXPECT_EQ(decode_document_input("hEShATgioPs").take(), decode_hex("8444a1013822a0fb").take());
-  EXPECT_THAT(decode_document_input(" \n"), IsError(ErrorCode::kMalformed, HasSubstr("empty")));
-  EXPECT_THAT(decode_document_input("{}"), IsError(ErrorCode::kMalformed, HasSubstr("neither")));
+  EXPECT_EQ(attestation::decode_document_text(as_text(document)).take(), document);
+  EXPECT_EQ(attestation::decode_document_text("8444A1013822a0fbff\n").take(), document);
+  EXPECT_EQ(attestation::decode_document_text("hEShATgi\noPv/\n").take(), document);
+  EXPECT_EQ(attestation::decode_document_text("hEShATgioPv_").take(), document);
+  EXPECT_EQ(attestation::decode_document_text("hEShATgioPs").take(), decode_hex("8444a1013822a0fb").take());
+  EXPECT_THAT(attestation::decode_document_text(" \n"), IsError(ErrorCode::kMalformed, HasSubstr("empty")));
+  EXPECT_THAT(attestation::decode_document_text("{}"), IsError(ErrorCode::kMalformed, HasSubstr("neither")));
 }
 
 TEST(MakePolicy, ReadsEveryOption) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The printed forms of documents and reports: pure functions of what they print.
+#include "attestation/report_json.h"
 #include "base/encoding.h"
 #include "base/time_text.h"
 #include "cli/casemate/attest.h"
@@ -23,25 +24,6 @@ std::string optional_line(const std::optional<Bytes>& value) {
   if (!value) return "absent";
   if (value->empty()) return "empty";
   return fmt::format("{} bytes: {}", value->size(), encode_hex(*value));
-}
-
-json::Value optional_json(const std::optional<Bytes>& value) {
-  return value ? json::Value(encode_hex(*value)) : json::Value();
-}
-
-json::Value certificate_json(ByteView der) {
-  json::Object out;
-  const crypto::Sha256 fingerprint = crypto::sha256(der);
-  out.set("sha256", encode_hex(fingerprint));
-  if (const auto certificate = x509::parse_certificate(der); certificate.ok()) {
-    out.set("subject", x509::name_text(certificate->subject));
-    out.set("issuer", x509::name_text(certificate->issuer));
-    out.set("serial", encode_hex(certificate->serial));
-    out.set("not_before", format_rfc3339(WallTime(std::chrono::seconds(certificate->not_before))));
-    out.set("not_after", format_rfc3339(WallTime(std::chrono::seconds(certificate->not_after))));
-  }
-  out.set("der", encode_base64(der));
-  return out;
 }
 
 // printable keeps what strangers wrote from reaching the terminal as control characters.
@@ -89,23 +71,7 @@ std::string document_text(const Document& document) {
 }
 
 std::string document_json(const Document& document) {
-  json::Object pcrs;
-  for (const attestation::Pcr& pcr : document.pcrs) pcrs.set(std::to_string(pcr.index), encode_hex(pcr.value));
-  json::Array cabundle;
-  for (const Bytes& der : document.cabundle) cabundle.push_back(certificate_json(der));
-  json::Object out;
-  out.set("module_id", document.module_id);
-  out.set("digest", "SHA384");
-  out.set("timestamp", std::int64_t{document.timestamp.time_since_epoch().count()});
-  out.set("time", format_rfc3339_millis(document.timestamp));
-  out.set("debug", document.is_debug());
-  out.set("pcrs", std::move(pcrs));
-  out.set("certificate", certificate_json(document.certificate));
-  out.set("cabundle", std::move(cabundle));
-  out.set("public_key", optional_json(document.public_key));
-  out.set("user_data", optional_json(document.user_data));
-  out.set("nonce", optional_json(document.nonce));
-  return json::encode_pretty(out) + "\n";
+  return json::encode_pretty(attestation::to_json(document)) + "\n";
 }
 
 std::string report_text(const attestation::Report& report) {
@@ -126,20 +92,7 @@ std::string report_text(const attestation::Report& report) {
 }
 
 std::string report_json(const attestation::Report& report) {
-  json::Array checks;
-  for (const Check& check : report.checks) {
-    json::Object entry;
-    entry.set("check", check.name);
-    entry.set("verdict", check.verdict == Check::Verdict::kFail ? std::string_view("fail") : verdict_text(check.verdict));
-    entry.set("found", check.found);
-    entry.set("wanted", check.wanted);
-    checks.emplace_back(std::move(entry));
-  }
-  json::Object out;
-  out.set("verified", report.verified.has_value());
-  out.set("anchor", report.verified ? json::Value(report.verified->anchor()) : json::Value());
-  out.set("checks", std::move(checks));
-  return json::encode_pretty(out) + "\n";
+  return json::encode_pretty(attestation::to_json(report)) + "\n";
 }
 
 std::string comparison_text(const PcrComparison& comparison) {

@@ -124,7 +124,7 @@ int finish(std::string_view verb, const Result<void>& result) {
 Result<void> run_up(const UpOptions& options) {
   const os::Paths paths = TRY(os::paths_from_environment());
   const Endpoints endpoints = TRY(bring_up(paths, options));
-  std::printf("KMS, STS, IAM  %s\nIMDS           %s\nState          %s\n\nNext: eval \"$(casemate env)\"\n", endpoints.kms.c_str(),
+  std::printf("KMS, STS, IAM  %s\nIMDS           %s\nState          %s\n\nNext: eval \"$(casemate env)\", or casemate console for the web page\n", endpoints.kms.c_str(),
               endpoints.imds.c_str(), paths.home.c_str());
   return {};
 }

@@ -9,6 +9,7 @@
 
 #include "audit/files.h"
 #include "audit/trail.h"
+#include "cli/casemated/console.h"
 #include "cli/casemated/home.h"
 #include "cli/casemated/options.h"
 #include "cli/casemated/tls_identity.h"
@@ -154,6 +155,10 @@ class Cloud {
       cloud->log_.warn("audit.repaired", {{"removed_bytes", std::to_string(repair.removed_bytes)},
                                           {"lost_events", std::to_string(repair.lost_events)}});
     }
+    if (options.serve_console) {
+      cloud->console_ = make_console(options, paths, cloud->platform_, kms_options.trust,
+                                     {cloud->directory_, *cloud->audit_, clock, rng, cloud->log_});
+    }
     cloud->log_.info("trust", {{"roots", kms_options.trust.names()}});
     if (kms_options.trust.names().find("local") != std::string::npos) {
       cloud->log_.warn(
@@ -189,6 +194,7 @@ class Cloud {
   // Nothing of a request is trusted here: each service verifies that it was signed for it.
   http::Response handle_https(const http::Request& request) {
     if (request.path() == "/healthz" && request.method == "GET") return plain(200, "ok\n");
+    if (console_ != nullptr && console::Service::owns(request)) return console_->handle(request);
     const std::string scope = sigv4::scoped_service(request);
     if (scope == "iam" && options_.serve_iam) return iam_->handle(request);
     const bool kms = kms::api::Service::is_target(request) || scope == "kms" || !options_.serve_sts;
@@ -240,6 +246,7 @@ class Cloud {
   std::optional<sts::Service> sts_;
   std::optional<iam::api::Service> iam_;
   std::optional<imds::Service> imds_;
+  std::unique_ptr<console::Service> console_;
 };
 
 std::string url(std::string_view scheme, const net::BoundAddress& bound) {
@@ -250,7 +257,7 @@ std::string url(std::string_view scheme, const net::BoundAddress& bound) {
 Result<json::Object> open_listeners(const Options& options, Cloud& cloud, net::Server& server, net::Pool& pool,
                                     net::TlsIdentity identity) {
   json::Object endpoints;
-  if (options.serve_kms || options.serve_sts || options.serve_iam) {
+  if (options.serve_kms || options.serve_sts || options.serve_iam || options.serve_console) {
     net::ListenerOptions listener;
     listener.address = options.listen.host;
     listener.port = options.listen.port;

@@ -28,7 +28,7 @@ Result<HostPort> parse_host_port(std::string_view text) {
 namespace {
 
 Result<void> apply_services(const std::vector<std::string>& services, Options& options) {
-  options.serve_kms = options.serve_sts = options.serve_iam = options.serve_imds = false;
+  options.serve_kms = options.serve_sts = options.serve_iam = options.serve_imds = options.serve_console = false;
   for (const std::string& service : services) {
     if (service == "kms") {
       options.serve_kms = true;
@@ -38,11 +38,15 @@ Result<void> apply_services(const std::vector<std::string>& services, Options& o
       options.serve_iam = true;
     } else if (service == "imds") {
       options.serve_imds = true;
+    } else if (service == "console") {
+      options.serve_console = true;
     } else {
-      return malformed("{}: no such service, want kms, sts, iam or imds", service);
+      return malformed("{}: no such service, want kms, sts, iam, imds or console", service);
     }
   }
-  if (!options.serve_kms && !options.serve_sts && !options.serve_iam && !options.serve_imds) return malformed("no service to serve");
+  if (!options.serve_kms && !options.serve_sts && !options.serve_iam && !options.serve_imds &&
+      !options.serve_console)
+    return malformed("no service to serve");
   return {};
 }
 
@@ -57,7 +61,7 @@ std::variant<Options, Exit> parse_options(int argc, const char* const* argv) {
   Options options;
   std::string listen = "127.0.0.1:8443";
   std::string imds = "127.0.0.1:8169";
-  std::vector<std::string> services{"kms", "sts", "iam", "imds"};
+  std::vector<std::string> services{"kms", "sts", "iam", "imds", "console"};
   std::string level = "info";
   CLI::App app("KMS, STS, IAM and IMDS of a local AWS account, for enclaves that attest themselves", "casemated");
   app.set_version_flag("--version", "casemated " CASEMATE_VERSION);
@@ -66,7 +70,8 @@ std::variant<Options, Exit> parse_options(int argc, const char* const* argv) {
   app.add_option("--listen", listen, "Address and port of KMS, STS and IAM (HTTPS); port 0 takes any free one")
       ->capture_default_str();
   app.add_option("--imds", imds, "Address and port of the instance metadata service (HTTP)")->capture_default_str();
-  app.add_option("--services", services, "Which of kms, sts, iam and imds to serve")->delimiter(',')->capture_default_str();
+  app.add_option("--console", options.console, "Folder of the built web console (beside the programs)");
+  app.add_option("--services", services, "Which of kms, sts, iam, imds and console to serve")->delimiter(',')->capture_default_str();
   app.add_option("--trust", options.trust, "Roots of attestation documents: aws, aws-us-gov, local, or PEM files")
       ->delimiter(',')
       ->capture_default_str();

@@ -19,6 +19,7 @@ struct HostPort {
 
 struct Options {
   std::string home;     // empty: CASEMATE_HOME or its default
+  std::string console;  // folder of the built page; empty: beside the programs
   std::string run_dir;  // empty: CASEMATE_RUN_DIR or its default
   HostPort listen{"127.0.0.1", 8443};
   HostPort imds{"127.0.0.1", 8169};
@@ -26,6 +27,7 @@ struct Options {
   bool serve_sts = true;
   bool serve_iam = true;
   bool serve_imds = true;
+  bool serve_console = true;
   std::vector<std::string> trust{"aws"};  // names of built-in roots, `local`, or paths of PEM files
   std::string region;                     // these two: the platform's, unless given
   std::string account;

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The web console in a real browser, against the real casemated and real enclaves: acts 2, 4 and 9 done in the page, and the
+denials of acts 10, 11 and 13 explained by it. The browser is driven by console/drive.mjs; this sets the platform up."""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from platform_under_test import BUILD, IMAGES, Platform
+
+DRIVER = pathlib.Path(__file__).parent / "console" / "drive.mjs"
+OLD_EVENTS = 100_000
+
+
+def write_old_events(path, count):
+    """An audit log as it would be after a long time; each line follows the one before."""
+    previous = "0" * 64
+    lines = []
+    for number in range(count):
+        event = {"eventVersion": "1.11", "userIdentity": {"arn": "arn:aws:iam::111122223333:user/someone"},
+                 "eventTime": "2026-01-01T00:00:00Z", "eventSource": "kms.amazonaws.com", "eventName": f"Old{number}",
+                 "requestID": f"old-{number}", "resources": [], "casemate": {"previous": previous}}
+        text = json.dumps(event, separators=(",", ":"))
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        event["casemate"]["hash"] = digest
+        lines.append(json.dumps(event, separators=(",", ":")))
+        previous = digest
+    path.write_text("\n".join(lines) + "\n")
+    path.chmod(0o600)
+
+
+class Console(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.p = Platform()
+        try:
+            for name in ("values.txt", "key_policy_template.json"):
+                shutil.copy(IMAGES / name, cls.p.work / name)
+            for name in ("data-processing", "data-processing-modified"):
+                shutil.copytree(IMAGES / name, cls.p.work / name)
+            cls.p.home.mkdir(mode=0o700)
+            write_old_events(cls.p.home / "audit.jsonl", OLD_EVENTS)
+            cls.p.up()
+        except BaseException:
+            cls.p.close()
+            raise
+        cls.port = int(cls.p.parent["AWS_ENDPOINT_URL_KMS"].rsplit(":", 1)[1])
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.p.close()
+
+    def curl(self, more, path):
+        return self.p.ok(f"curl -s --cacert {self.p.home}/ca/ca.pem -o /dev/null -w '%{{http_code}} %{{redirect_url}}' {more} https://localhost:{self.port}{path}")
+
+    def test_1_is_served_only_under_its_own_name(self):
+        self.assertTrue((BUILD / "web" / "manifest.json").exists(), "tools/build_console.sh builds the page")
+        self.assertEqual(self.curl("", "/console/").split()[0], "200")
+        self.assertEqual(self.curl("-H 'Host: rebound.example'", "/console/").split()[0], "421")
+        self.assertEqual(self.curl("-H 'Host: rebound.example'", "/console/api/config").split()[0], "421")
+        self.assertTrue(self.curl("", "/").startswith("302 "))
+        self.assertEqual(self.curl("-X OPTIONS -H 'Origin: https://evil.example'", "/console/api/events").split()[0], "404")
+        headers = self.p.ok(f"curl -sk -D - -o /dev/null https://localhost:{self.port}/console/").lower()
+        self.assertIn("frame-ancestors 'none'", headers)
+        self.assertNotIn("unsafe-inline", headers)
+        self.assertNotIn("access-control-", headers)
+        self.assertNotIn("set-cookie", headers)
+
+    def test_2_links_are_short_lived_secrets_of_the_administrator(self):
+        url = self.p.ok("casemate console --print-url").strip()
+        self.assertRegex(url, rf"^https://localhost:{self.port}/console/#token=[A-Za-z0-9_-]{{43}}$")
+        token = url.split("token=")[1]
+        exchange = (f"curl -sk -H 'Content-Type: application/json' -d '{{\"token\":\"{token}\"}}' -w '\\n%{{http_code}}' "
+                    f"https://localhost:{self.port}/console/api/session")
+        self.assertTrue(self.p.ok(exchange).endswith("200"))
+        self.assertTrue(self.p.ok(exchange).endswith("403"))
+        logs = (self.p.run_dir / "casemated.log").read_text() + (self.p.home / "audit.jsonl").read_text()
+        self.assertNotIn(token, logs)
+
+    def test_3_in_the_browser(self):
+        self.assertTrue((BUILD / "web-work" / "node_modules" / "playwright-core").exists(), "tools/build_console.sh installs it")
+        measurements = {}
+        for name in ("data-processing", "data-processing-modified"):
+            uri = self.p.build_with_buildah(name, name)
+            measurements[name] = self.p.build_enclave(uri, name)
+        self.p.start_proxy()
+        settings = {
+            "url": f"https://localhost:{self.port}", "work": str(self.p.work), "run": str(self.p.run_dir), "parent": self.p.parent,
+            "admin": self.p.admin, "base": self.p.base, "modules": str(BUILD / "web-work"), "measurements": measurements,
+            "screenshots": os.environ.get("CASEMATE_SCREENSHOTS", ""), "oldEvents": OLD_EVENTS,
+        }
+        path = self.p.folder / "settings.json"
+        path.write_text(json.dumps(settings))
+        done = subprocess.run(["node", DRIVER, path], env=self.p.base, stdin=subprocess.DEVNULL, timeout=480)
+        self.assertEqual(done.returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2, warnings="ignore")

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+import {createContext, useContext} from 'react';
+
+export interface Notice {id: string; type: 'success' | 'error' | 'warning' | 'info'; text: string}
+
+export const NoticeContext = createContext<(notice: Omit<Notice, 'id'>) => void>(() => undefined);
+
+export function useNotice(): (notice: Omit<Notice, 'id'>) => void {
+  return useContext(NoticeContext);
+}
