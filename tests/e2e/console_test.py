@@ -26,12 +26,10 @@ def write_old_events(path, count):
     for number in range(count):
         event = {"eventVersion": "1.11", "userIdentity": {"arn": "arn:aws:iam::111122223333:user/someone"},
                  "eventTime": "2026-01-01T00:00:00Z", "eventSource": "kms.amazonaws.com", "eventName": f"Old{number}",
-                 "requestID": f"old-{number}", "resources": [], "casemate": {"previous": previous}}
-        text = json.dumps(event, separators=(",", ":"))
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        event["casemate"]["hash"] = digest
-        lines.append(json.dumps(event, separators=(",", ":")))
-        previous = digest
+                 "requestID": f"old-{number}", "resources": []}
+        text = json.dumps(event, separators=(",", ":"))[:-1] + f',"casemate":{{"sequence":{number + 1},"previous":"{previous}'
+        previous = hashlib.sha256(text.encode()).hexdigest()
+        lines.append(f'{text}","hash":"{previous}"}}}}')
     path.write_text("\n".join(lines) + "\n")
     path.chmod(0o600)
 
