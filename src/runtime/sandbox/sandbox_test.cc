@@ -105,7 +105,7 @@ std::optional<GuestExit> beside_a_neighbour(Backend& backend, const std::string&
   neighbour_served = ::write(client->get(), "neighbour", 8) == 8 && ::recv(client->get(), echoed, 8, MSG_WAITALL) == 8 &&
                      std::string_view(echoed, 8) == "neighbou";
   pollfd item{(*guest)->exit_event(), POLLIN, 0};
-  ::poll(&item, 1, 120'000);
+  ::poll(&item, 1, 300'000);
   return (*guest)->exit_status();
 }
 
@@ -123,7 +123,7 @@ TEST_F(SandboxTest, AMemoryBombEndsItselfOnly) {
 TEST_F(SandboxTest, AFloodOfNsmRequestsHoldsUpNobodyElse) {
   GuestSpec hostile = spec();
   bool served = false;
-  const auto exit = beside_a_neighbour(*backend_, fabric(), std::move(hostile), {"nsm-flood", "100000"}, served);
+  const auto exit = beside_a_neighbour(*backend_, fabric(), std::move(hostile), {"nsm-flood", "30000"}, served);
   ASSERT_TRUE(exit.has_value());
   EXPECT_FALSE(exit->signalled);
   EXPECT_EQ(exit->status, 0) << console();
