@@ -216,7 +216,8 @@ class KmsProxy(unittest.TestCase):
             (root / "app" / "client.cjs").write_text(NODE_SERVER)
 
         cid, pcr0 = self.start("node", self.command_image("node", fill), 5001)
-        environment = {"AWS_REGION": "us-east-1"}
+        # Nitro sets no HOME, and Node wants one when there is no /etc/passwd either.
+        environment = {"AWS_REGION": "us-east-1", "HOME": "/"}
         request = json.dumps({"ciphertext": self.ciphertext, "key": self.key})
         self.bind(pcr0)
         allowed = self.execute(cid, ["/node", "/app/client.cjs"], request, environment)
