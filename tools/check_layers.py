@@ -17,13 +17,13 @@ LAYERS = [
     ["attestation", "nsm", "eif", "iam", "query"],
     ["os", "net", "seccomp", "fabric", "identity"],
     ["pki", "proxy", "runtime", "kms", "sts", "imds", "image", "audit"],
-    ["kms/store", "kms/store/memory", "kms/store/sqlite", "kms/api", "iam/api", "runtime/sandbox", "console"],
+    ["kms/store", "kms/store/sqlite", "kms/seal", "kms/api", "iam/api", "runtime/sandbox", "console"],
     ["cli", "cli/casemate", "cli/enclave", "cli/nitro", "cli/vsock_proxy", "cli/casemated", "cli/zeroing"],
 ]
 # Within a layer, only these pairs.
 SIDEWAYS = {
     ("nsm", "attestation"), ("eif", "attestation"), ("fabric", "os"), ("net", "os"), ("seccomp", "os"),
-    ("x509", "cose"), ("cose", "x509"), ("kms/api", "kms/store"), ("kms/store/memory", "kms/store"), ("kms/store/sqlite", "kms/store"),
+    ("x509", "cose"), ("cose", "x509"), ("kms/api", "kms/store"), ("kms/store/sqlite", "kms/store"),
     ("cli/casemate", "cli"), ("cli/nitro", "cli"),
 }
 # Header prefix -> folders that may include it.
@@ -35,6 +35,7 @@ THIRD_PARTY = {
     "seccomp.h": {"seccomp"},
     "CLI/": {"cli", "cli/casemate", "cli/nitro", "cli/vsock_proxy", "cli/casemated"},
     "sqlite3.h": {"kms/store/sqlite"},
+    "p11-kit/": {"kms/seal"},
     "yaml-cpp/": {"proxy", "cli"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)

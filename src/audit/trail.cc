@@ -11,6 +11,10 @@
 namespace casemate::audit {
 namespace {
 
+os::Path reserve_path(const os::Path& current) {
+  return current.parent_path() / (current.stem().native() + ".reserve");
+}
+
 constexpr std::uint64_t kTailWindow = 2 * kLongestLine;
 
 Result<std::string> read_range(int fd, std::uint64_t from, std::uint64_t to) {
@@ -79,6 +83,7 @@ json::Object repair_event(const Repair& repair, WallTime now) {
 Result<std::unique_ptr<Trail>> Trail::open(const os::Path& path, WallTime now, const TrailOptions& options) {
   std::unique_ptr<Trail> trail(new Trail(path, options));
   TRY(trail->recover().in(path.native()));
+  trail->has_room_for_changes();
   if (trail->repair_.removed_bytes != 0 || trail->repair_.lost_events != 0)
     TRY(trail->append(repair_event(trail->repair_, now)));
   return trail;
@@ -128,6 +133,22 @@ Result<void> Trail::write_line(const std::string& line) {
   return {};
 }
 
+bool Trail::take_reserve() {
+  // Some thousand events.
+  constexpr off_t kReserve = 1024 * 1024;
+  const auto file = os::open(reserve_path(path_), O_RDWR | O_CREAT, 0600);
+  has_reserve_ = file.ok() && ::posix_fallocate(file->get(), 0, kReserve) == 0;
+  if (has_reserve_) return true;
+  // Half of it helps nobody.
+  if (const auto removed = os::remove(reserve_path(path_)); !removed.ok()) return false;
+  return false;
+}
+
+bool Trail::has_room_for_changes() {
+  const std::lock_guard lock(mutex_);
+  return has_reserve_ || take_reserve();
+}
+
 Result<void> Trail::append(json::Object event) {
   const json::Value* read_only = event.find("readOnly");
   const bool* is_read = read_only == nullptr ? nullptr : read_only->if_bool();
@@ -140,7 +161,14 @@ Result<void> Trail::append(json::Object event) {
   if (broken_) return internal("audit log: an earlier sync failed");
   if (size_ >= options_.file_bytes) TRY(rotate());
   Link next = last_;
-  TRY(write_line(seal_line(text, next) + "\n"));
+  const std::string line = seal_line(text, next) + "\n";
+  auto written = write_line(line);
+  if (!written.ok() && written.error().code() == ErrorCode::kLimit && has_reserve_) {
+    TRY(os::remove(reserve_path(path_)));
+    has_reserve_ = false;
+    written = write_line(line);
+  }
+  if (!written.ok()) return written.error();
   last_ = std::move(next);
   const std::string head = head_text(last_);
   if (::pwrite(head_.get(), head.data(), head.size(), 0) != static_cast<ssize_t>(head.size()))

@@ -41,6 +41,11 @@ class Trail {
   // caller must refuse the call.
   Result<void> append(json::Object event);
 
+  // has_room_for_changes: a file beside the trail (audit.reserve) holds space for events. When the disk is full it is given
+  // up, so that calls that change nothing still find room for theirs; until it can be had again this is false, and calls
+  // that would change something are to be refused before they do.
+  bool has_room_for_changes();
+
   const Repair& repair() const { return repair_; }
   const os::Path& path() const { return path_; }
 
@@ -48,6 +53,7 @@ class Trail {
   Trail(os::Path path, const TrailOptions& options) : path_(std::move(path)), options_(options) {}
   Result<void> recover();
   Result<void> write_line(const std::string& line);
+  bool take_reserve();
   Result<void> rotate();
   Result<void> sync(std::uint64_t sequence, std::unique_lock<std::mutex>& lock);
 
@@ -62,6 +68,7 @@ class Trail {
   std::uint64_t size_ = 0;
   std::uint64_t first_sequence_ = 1;  // of this file
   Link last_;
+  bool has_reserve_ = false;
   std::uint64_t synced_ = 0;
   bool syncing_ = false;
   bool broken_ = false;  // a sync failed: the kernel may have dropped pages, so that nothing after it can be promised

@@ -20,13 +20,16 @@ enum class FaultKind {
   kDependencyTimeout,
   kDisabled,
   kDryRun,
+  kExpiredImportToken,
   kIncorrectKey,
+  kIncorrectKeyMaterial,
   kInternal,
   kInvalidAliasName,
   kInvalidArn,
   kInvalidCiphertext,
   kInvalidGrantId,
   kInvalidGrantToken,
+  kInvalidImportToken,
   kInvalidKeyUsage,
   kInvalidMac,
   kInvalidMarker,
@@ -51,8 +54,13 @@ struct [[nodiscard]] Fault {
   std::optional<std::string> message;
   std::string detail;
 
-  // A failure of the machinery is KMSInternalException and says nothing of its cause to the caller.
-  static Fault internal(Error error) { return {FaultKind::kInternal, std::nullopt, error.message()}; }
+  // A failure of the machinery is KMSInternalException and says nothing of its cause to the caller but that there is no
+  // space.
+  static Fault internal(Error error) {
+    if (error.code() == ErrorCode::kLimit)
+      return {FaultKind::kInternal, "The service has no space left to store the change.", error.message()};
+    return {FaultKind::kInternal, std::nullopt, error.message()};
+  }
 };
 
 inline Fault fault(FaultKind kind, std::string message) {

@@ -11,7 +11,7 @@ namespace {
 using std::string_view;
 
 constexpr string_view kUsageNames[] = {"ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT",
-                                      "ENCAPSULATE_DECAPSULATE"};
+                                       "ENCAPSULATE_DECAPSULATE"};
 constexpr string_view kOriginNames[] = {"AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"};
 constexpr string_view kStateNames[] = {
     "Creating",      "Enabled",     "Disabled", "PendingDeletion", "PendingReplicaDeletion",
@@ -74,6 +74,8 @@ std::optional<Enum> parse_name(const string_view (&names)[N], string_view text) 
   return static_cast<Enum>(it - std::begin(names));
 }
 
+constexpr string_view kRotationNames[] = {"", "AUTOMATIC", "ON_DEMAND"};
+
 }  // namespace
 
 const SpecTraits& traits_of(KeySpec spec) {
@@ -111,6 +113,12 @@ std::optional<KeyUsage> parse_key_usage(string_view text) {
 }
 std::optional<KeyOrigin> parse_key_origin(string_view text) {
   return parse_name<KeyOrigin>(kOriginNames, text);
+}
+string_view to_string(RotationType type) {
+  return kRotationNames[static_cast<std::size_t>(type)];
+}
+std::optional<RotationType> parse_rotation_type(string_view text) {
+  return parse_name<RotationType>(kRotationNames, text);
 }
 std::optional<KeyState> parse_key_state(string_view text) {
   return parse_name<KeyState>(kStateNames, text);

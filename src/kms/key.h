@@ -38,7 +38,13 @@ enum class KeySpec : std::uint8_t {
   kMlKem768,
   kMlKem1024,
 };
-enum class KeyUsage : std::uint8_t { kEncryptDecrypt, kSignVerify, kGenerateVerifyMac, kKeyAgreement, kEncapsulateDecapsulate };
+enum class KeyUsage : std::uint8_t {
+  kEncryptDecrypt,
+  kSignVerify,
+  kGenerateVerifyMac,
+  kKeyAgreement,
+  kEncapsulateDecapsulate
+};
 enum class KeyOrigin : std::uint8_t { kAwsKms, kExternal, kAwsCloudHsm, kExternalKeyStore };
 enum class KeyState : std::uint8_t {
   kCreating,
@@ -100,18 +106,40 @@ struct Key {
   std::optional<WallTime> deletion_date;
   std::optional<std::int64_t> pending_window_days;
   std::optional<MaterialId> current_material;
+  std::string primary_region;                        // of a multi-Region key; else empty
+  std::optional<std::int64_t> rotation_period_days;  // set while automatic rotation is enabled
+  std::optional<WallTime> next_rotation;
+  std::int64_t on_demand_rotations = 0;
 
+  bool is_primary() const { return multi_region && primary_region == realm.region; }
   bool operator==(const Key&) const = default;
 };
+
+enum class RotationType : std::uint8_t { kNone, kAutomatic, kOnDemand };
+std::string_view to_string(RotationType type);  // empty for kNone
+std::optional<RotationType> parse_rotation_type(std::string_view text);
 
 // Material is key material as it is stored: wrapped under the root key, never plain.
 struct Material {
   MaterialId id{};
-  std::uint32_t version = 1;  // 1 for the first of a key, counting up with each rotation
-  WallTime created;
-  Bytes wrapped;
+  std::uint32_t version = 1;                    // 1 for the first of a key, counting up with each rotation
+  WallTime created;                             // when it became current, or was imported to become so
+  Bytes wrapped;                                // empty for imported material that expired or was deleted
+  RotationType rotation = RotationType::kNone;  // what made it current
+  std::string description;                      // of imported material
+  std::optional<WallTime> valid_to;             // of imported material that expires
 
   bool operator==(const Material&) const = default;
+};
+
+// LastUse is the last successful cryptographic operation with a key.
+struct LastUse {
+  std::string operation;
+  WallTime time;
+  std::string event_id;
+  std::string request_id;
+
+  bool operator==(const LastUse&) const = default;
 };
 
 struct Alias {

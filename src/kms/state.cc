@@ -37,6 +37,8 @@ constexpr Row kTable[] = {
     {StateRule::kTargetOfAlias,    kOk,          kOk,          kOk,          kDeletion, kDeletion, kOk,          kOk,          kOk},
     {StateRule::kAlter,            kOk,          kOk,          kOk,          kDeletion, kDeletion, kOk,          kOk,          kOk},
     {StateRule::kReplicate,        kCreating,    kOk,          kDisabled,    kDeletion, kDeletion, kImport,      kOk,          kUpdating},
+    {StateRule::kRotate,           kCreating,    kOk,          kDisabled,    kDeletion, kDeletion, kImport,      kOk,          kUpdating},
+    {StateRule::kImport,           kCreating,    kOk,          kOk,          kDeletion, kDeletion, kOk,          kOk,          kUpdating},
 };
 // clang-format on
 

@@ -21,7 +21,9 @@ enum class StateRule {
   kCreateAlias,
   kTargetOfAlias,  // the new key of UpdateAlias
   kAlter,          // TagResource, UntagResource, UpdateKeyDescription
-  kReplicate,
+  kReplicate,      // ReplicateKey, UpdatePrimaryRegion
+  kRotate,         // EnableKeyRotation, DisableKeyRotation, RotateKeyOnDemand
+  kImport,         // GetParametersForImport, ImportKeyMaterial
 };
 
 // check_state gives the fault, with KMS's text, for a rule that the state does not permit.

@@ -26,7 +26,7 @@
 #include "imds/service.h"
 #include "json/value.h"
 #include "kms/api/service.h"
-#include "kms/store/memory/memory_store.h"
+#include "kms/store/sqlite/sqlite_store.h"
 #include "nsm/device.h"
 #include "pki/store.h"
 #include "sdk/src/stream.h"
@@ -231,7 +231,7 @@ class Stack {
   Callers callers{clock};
   std::optional<imds::Service> metadata;
   std::optional<nsm::Device> device;
-  std::unique_ptr<kms::Store> store = kms::store::memory::create_memory_store();
+  std::unique_ptr<kms::Store> store = kms::store::sqlite::create_memory_store().take();
   kms::Keyring keyring{*store, root, clock, rng};
   std::unique_ptr<casemate::audit::Trail> audit;
   std::optional<kms::api::Service> service;

@@ -229,5 +229,94 @@ class Service(unittest.TestCase):
         self.assertEqual(found, [])
 
 
+class Operation(unittest.TestCase):
+    def setUp(self):
+        self.service = Casemated(BUILD)
+        self.addCleanup(self.service.__exit__)
+
+    def admin(self):
+        return self.service.client("kms", self.service.admin_keys())
+
+    def casemate(self, *arguments, code=0):
+        environment = {**os.environ, "CASEMATE_HOME": str(self.service.home), "CASEMATE_RUN_DIR": str(self.service.run_dir)}
+        done = subprocess.run([self.service.build / "bin/casemate", *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, code, done)
+        return done.stdout + done.stderr
+
+    def test_backup_restore_and_rewrap(self):
+        self.service.start()
+        blob = self.admin().encrypt(KeyId=self.admin().create_key()["KeyMetadata"]["KeyId"], Plaintext=b"kept")["CiphertextBlob"]
+        copy = self.service.folder / "copy.db"
+        self.casemate("backup", copy)
+        self.assertIn("exists", self.casemate("backup", copy, code=1))
+        self.admin().create_key()
+        self.assertIn("casemated is running", self.casemate("restore", copy, code=1))
+        self.assertIn("casemated is running", self.casemate("rewrap", code=1))
+        self.service.stop()
+        self.casemate("restore", copy)
+        passphrase = self.service.folder / "passphrase"
+        passphrase.write_text("correct horse\n")
+        passphrase.chmod(0o600)
+        before = (self.service.home / "root.key").read_bytes()
+        self.casemate("rewrap", "--new-passphrase-file", passphrase)
+        self.assertNotEqual((self.service.home / "root.key").read_bytes(), before)
+        self.assertIn("sealed under a passphrase", self.service.refuses_to_start())
+        self.service.start("--root-key-passphrase-file", str(passphrase))
+        self.assertEqual(len(self.admin().list_keys()["Keys"]), 1)
+        self.assertEqual(self.admin().decrypt(CiphertextBlob=blob)["Plaintext"], b"kept")
+        self.service.stop()
+        self.assertIn("another root key", self.casemate("restore", copy, "--root-key-passphrase-file", passphrase, code=1))
+
+    def test_metrics_quotas_and_configuration(self):
+        configuration = self.service.folder / "casemated.conf"
+        configuration.write_text("quota = \"CreateKey=2\"\nmetrics = \"127.0.0.1:0\"\n")
+        self.service.start("--config", str(configuration))
+        client = self.admin()
+        with self.assertRaises(ClientError) as caught:
+            for _ in range(20):
+                client.create_key()
+        self.assertEqual(caught.exception.response["Error"]["Code"], "ThrottlingException")
+        client.list_keys()
+        base = json.loads((self.service.run_dir / "endpoints.json").read_text())["metrics"]
+        text = urllib.request.urlopen(base + "/metrics").read().decode()
+        self.assertIn('casemate_kms_requests_total{operation="ListKeys",result="ok"} 1', text)
+        self.assertIn("casemate_kms_throttled_total 1", text)
+        self.assertEqual(urllib.request.urlopen(base + "/healthz").read(), b"ok\n")
+        self.service.process.send_signal(signal.SIGHUP)
+        self.assertTrue(client.list_keys()["Keys"])
+
+    def test_a_full_disk_stops_changes_only(self):
+        self.service.home.mkdir(parents=True)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs", self.service.home], capture_output=True, text=True)
+        if mounted.returncode != 0:
+            self.skipTest(f"no tmpfs of its own: {mounted.stderr.strip()}")
+        try:
+            self.service.start()
+            client = self.admin()
+            key = client.create_key()["KeyMetadata"]["KeyId"]
+            with open(self.service.home / "filler", "wb", buffering=0) as filler:
+                try:
+                    while True:
+                        filler.write(b"x" * 4096)
+                except OSError:
+                    pass
+            for _ in range(3):
+                with self.assertRaises(ClientError) as caught:
+                    for _ in range(50):  # what is allocated already takes a few
+                        client.create_key()
+                self.assertEqual(caught.exception.response["ResponseMetadata"]["HTTPStatusCode"], 500)
+                self.assertIn("no space", caught.exception.response["Error"]["Message"])
+                self.assertTrue(client.encrypt(KeyId=key, Plaintext=b"x"))
+                self.assertTrue(client.describe_key(KeyId=key))
+            (self.service.home / "filler").unlink()
+            self.assertTrue(client.create_key())
+            self.assertEqual(self.service.stop(), 0)
+        finally:
+            if self.service.process and self.service.process.poll() is None:
+                self.service.process.kill()
+                self.service.process.wait()
+            subprocess.run(["umount", self.service.home], check=True)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2, warnings="ignore")

@@ -14,6 +14,7 @@
 #include "cli/casemate/pki.h"
 #include "cli/casemate/platform.h"
 #include "cli/casemate/policy.h"
+#include "cli/casemate/vault.h"
 
 namespace casemate::cli {
 
@@ -36,6 +37,7 @@ int run_casemate(int argc, char** argv) {
   add_policy(app, exit_code);
   add_explain(app, exit_code);
   add_audit(app, exit_code);
+  add_vault(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

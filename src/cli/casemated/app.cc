@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <mutex>
 
@@ -136,7 +137,7 @@ class Cloud {
  public:
   static Result<std::unique_ptr<Cloud>> create(const Options& options, const os::Paths& paths, const Clock& clock,
                                                Rng& rng, Log log) {
-    auto root = TRY(load_root_key(paths.home, rng));
+    auto root = TRY(load_root_key(paths.home, options.passphrase_file, rng));
     auto store = TRY(kms::store::sqlite::open_sqlite_store(paths.home / "kms.db", root.check_value()));
     auto audit = TRY(audit::Trail::open(paths.audit(), clock.now()));
     os::Platform platform = TRY(load_identity(options, paths));
@@ -146,6 +147,10 @@ class Cloud {
                                            std::move(store), std::move(audit), std::move(identities)));
     kms::api::ServiceOptions kms_options;
     kms_options.regions = {cloud->platform_.region};
+    for (const std::string& region : options.regions) {
+      if (region != cloud->platform_.region) kms_options.regions.push_back(region);
+    }
+    kms_options.quotas = options.quotas;
     kms_options.trust = TRY(load_trust(options, paths, cloud->platform_, clock.now(), rng));
     kms_options.document_age = seconds{options.document_age_seconds};
     kms_options.principal_exists = [directory = &cloud->directory_](const iam::PrincipalName& name) {
@@ -204,10 +209,39 @@ class Cloud {
   }
   http::Response handle_imds(const http::Request& request) { return imds_->handle(request); }
 
-  void delete_due_keys() {
-    const auto deleted = keyring_.delete_due();
-    if (!deleted.ok()) log_.error("kms.deletion-failed", {{"error", deleted.error().message()}});
-    if (deleted.ok() && *deleted != 0) log_.info("kms.deleted", {{"keys", std::to_string(*deleted)}});
+  // Quick calls are answered where they are read; the others wait for the disk or compute for long.
+  bool is_quick(const http::Request& request) const {
+    return options_.serve_kms && kms::api::Service::is_target(request) && kms::api::Service::answers_quickly(request);
+  }
+
+  http::Response handle_metrics(const http::Request& request, const net::ServerStats& stats) {
+    if (request.path() == "/healthz") return plain(200, "ok\n");
+    if (request.path() != "/metrics") return plain(404, "not served here\n");
+    http::Response response = plain(200, {});
+    response.headers.set("Content-Type", "text/plain; version=0.0.4");
+    response.body = kms_->metrics() +
+                    fmt::format(
+                        "# TYPE casemate_connections gauge\ncasemate_connections {}\n"
+                        "# TYPE casemate_connections_total counter\ncasemate_connections_total {}\n"
+                        "# TYPE casemate_connections_refused_total counter\ncasemate_connections_refused_total "
+                        "{}\n"
+                        "# TYPE casemate_http_rejected_total counter\ncasemate_http_rejected_total {}\n"
+                        "# TYPE casemate_http_timeouts_total counter\ncasemate_http_timeouts_total {}\n"
+                        "# TYPE casemate_tls_failures_total counter\ncasemate_tls_failures_total {}\n",
+                        stats.open, stats.accepted, stats.refused, stats.rejected, stats.timed_out, stats.tls_failures);
+    return response;
+  }
+
+  // keep_time does what is due: deletions, rotations, expiries, and what was noted of uses.
+  void keep_time() {
+    report("kms.deletion", keyring_.delete_due());
+    report("kms.rotation", keyring_.rotate_due());
+    report("kms.expiry", keyring_.expire_due());
+    flush_uses();
+  }
+  void flush_uses() {
+    if (const auto flushed = keyring_.flush_uses(); !flushed.ok())
+      log_.error("kms.uses-failed", {{"error", flushed.error().message()}});
   }
 
  private:
@@ -224,6 +258,11 @@ class Cloud {
         directory_(identity::TokenSealer(root_.derive("session tokens")), std::move(identities),
                    [paths](const identity::State& state) { return save_identities(paths, state); }),
         sessions_(directory_, platform_, clock, rng) {}
+
+  void report(const char* event, const Result<std::size_t>& done) {
+    if (!done.ok()) log_.error(event, {{"error", done.error().message()}});
+    if (done.ok() && *done != 0) log_.info(event, {{"keys", std::to_string(*done)}});
+  }
 
   static http::Response plain(unsigned status, std::string_view text) {
     http::Response response;
@@ -262,11 +301,16 @@ Result<json::Object> open_listeners(const Options& options, Cloud& cloud, net::S
     listener.address = options.listen.host;
     listener.port = options.listen.port;
     listener.tls = std::move(identity);
-    const auto bound = TRY(
-        server
-            .listen(std::move(listener),
-                    net::on_pool(pool, [&cloud](const http::Request& request) { return cloud.handle_https(request); }))
-            .in("--listen"));
+    net::AsyncHandler pooled =
+        net::on_pool(pool, [&cloud](const http::Request& request) { return cloud.handle_https(request); });
+    const auto bound = TRY(server
+                               .listen(std::move(listener),
+                                       [&cloud, pooled = std::move(pooled)](http::Request request, net::Reply reply) {
+                                         if (!cloud.is_quick(request)) return pooled(std::move(request), reply);
+                                         reply(cloud.handle_https(request));
+                                         net::clear_body(request.body);
+                                       })
+                               .in("--listen"));
     // The certificate has the name; an address of another interface is its own name.
     const bool loopback = bound.address == "127.0.0.1" || bound.address == "::1";
     endpoints.set("kms", loopback ? fmt::format("https://localhost:{}", bound.port) : url("https", bound));
@@ -282,7 +326,27 @@ Result<json::Object> open_listeners(const Options& options, Cloud& cloud, net::S
                 .in("--imds"));
     endpoints.set("imds", url("http", bound));
   }
+  if (options.metrics && options.serve_kms) {
+    net::ListenerOptions listener;
+    listener.address = options.metrics->host;
+    listener.port = options.metrics->port;
+    const auto bound =
+        TRY(server
+                .listen(std::move(listener), net::Handler([&cloud, &server](const http::Request& request) {
+                          return cloud.handle_metrics(request, server.stats());
+                        }))
+                .in("--metrics"));
+    endpoints.set("metrics", url("http", bound));
+  }
   return endpoints;
+}
+
+// The own CA's certificate, or the one that was named; both are read again when they are renewed.
+Result<net::TlsIdentity> load_identity_files(const Options& options, const os::Paths& paths,
+                                             const std::vector<std::string>& names, WallTime now) {
+  if (options.tls_certificate.empty()) return load_tls_identity(paths.home / "ca", names, now);
+  return net::TlsIdentity{TRY(os::read_file(options.tls_certificate, 256 * 1024)),
+                          TRY(os::read_secret_file(options.tls_key, 64 * 1024))};
 }
 
 Result<void> serve(const Options& options) {
@@ -299,13 +363,27 @@ Result<void> serve(const Options& options) {
 
   const auto loop = TRY(net::Loop::create());
   const auto cloud = TRY(Cloud::create(options, paths, clock, rng, log));
-  const std::vector<std::string> names = server_names(cloud->platform().region);
+  std::vector<std::string> names = server_names(cloud->platform().region);
+  for (const std::string& region : options.regions) {
+    for (std::string& name : server_names(region)) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
+    }
+  }
   net::ServerOptions limits;
   limits.body_bytes = 1024 * 1024;
   limits.clock = &clock;
+  limits.connections = options.connections;
+  limits.connections_per_peer = options.connections_per_peer;
   const auto server = TRY(net::Server::create(*loop, limits, log));
   bool draining = false;
-  TRY(loop->on_signals({SIGTERM, SIGINT}, [&](int) {
+  const auto reload = [&] {
+    const auto identity = load_identity_files(options, paths, names, clock.now());
+    const auto replaced = identity.ok() ? server->replace_identity(*identity) : Result<void>(identity.error());
+    if (!replaced.ok()) return log.error("tls.reload-failed", {{"error", replaced.error().message()}});
+    log.info("tls.reloaded");
+  };
+  TRY(loop->on_signals({SIGTERM, SIGINT, SIGHUP}, [&](int signal) {
+    if (signal == SIGHUP) return reload();
     if (draining) return;
     draining = true;
     log.info("draining");
@@ -313,23 +391,20 @@ Result<void> serve(const Options& options) {
   }));
   // Threads begin after the signals are theirs no more.
   net::Pool pool("kms", options.threads);
-  const json::Object endpoints = TRY(
-      open_listeners(options, *cloud, *server, pool, TRY(load_tls_identity(paths.home / "ca", names, clock.now()))));
+  const json::Object endpoints =
+      TRY(open_listeners(options, *cloud, *server, pool, TRY(load_identity_files(options, paths, names, clock.now()))));
   const auto run_files = TRY(RunFiles::write(paths, endpoints));
 
-  const net::Timer deletion = loop->every(seconds{60}, [&] {
-    if (!pool.submit([&] { cloud->delete_due_keys(); })) log.warn("kms.deletion-late");
+  const net::Timer housekeeping = loop->every(seconds{60}, [&] {
+    if (!pool.submit([&] { cloud->keep_time(); })) log.warn("kms.housekeeping-late");
   });
-  const net::Timer renewal = loop->every(hours{12}, [&] {
-    const auto identity = load_tls_identity(paths.home / "ca", names, clock.now());
-    const auto replaced = identity.ok() ? server->replace_identity(*identity) : Result<void>(identity.error());
-    if (!replaced.ok()) log.error("tls.renewal-failed", {{"error", replaced.error().message()}});
-  });
+  const net::Timer renewal = loop->every(hours{12}, reload);
   const json::Value shown(endpoints);
   log.info("serving", {{"endpoints", json::encode(shown)},
                        {"account", cloud->platform().account},
                        {"region", cloud->platform().region}});
   loop->run();
+  cloud->flush_uses();
   log.info("stopped");
   return {};
 }

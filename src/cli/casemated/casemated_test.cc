@@ -101,16 +101,16 @@ TEST_F(HomeTest, UsesNoKeyThatOthersMayReadAndNoForeignCertificate) {
 }
 
 TEST_F(HomeTest, MakesTheRootKeyOnceAndNeverForAnExistingDatabase) {
-  const auto first = load_root_key(home_, rng_);
+  const auto first = load_root_key(home_, "", rng_);
   ASSERT_THAT(first, IsOk());
-  const auto again = load_root_key(home_, rng_);
+  const auto again = load_root_key(home_, "", rng_);
   ASSERT_THAT(again, IsOk());
   EXPECT_EQ(first->check_value(), again->check_value());
   ASSERT_THAT(os::write_file(home_ / "root.key", as_bytes("zz\n"), 0600), IsOk());
-  EXPECT_THAT(load_root_key(home_, rng_), IsError(ErrorCode::kMalformed, HasSubstr("root.key")));
+  EXPECT_THAT(load_root_key(home_, "", rng_), IsError(ErrorCode::kMalformed, HasSubstr("root.key")));
   std::filesystem::remove(home_ / "root.key");
   ASSERT_THAT(os::write_file(home_ / "kms.db", as_bytes("x"), 0600), IsOk());
-  EXPECT_THAT(load_root_key(home_, rng_), IsError(ErrorCode::kNotFound, HasSubstr("put the key back")));
+  EXPECT_THAT(load_root_key(home_, "", rng_), IsError(ErrorCode::kNotFound, HasSubstr("put the key back")));
 }
 
 TEST_F(HomeTest, MakesAndReadsTheAdministratorsKey) {

@@ -3,7 +3,8 @@
 
 #include <system_error>
 
-#include "base/encoding.h"
+#include "kms/seal/root_key_file.h"
+#include "kms/store/sqlite/sqlite_store.h"
 
 namespace casemate::cli::casemated {
 namespace {
@@ -37,21 +38,34 @@ Result<AccessKey> parse_administrator(std::string_view text) {
 
 }  // namespace
 
-Result<kms::RootKey> load_root_key(const os::Path& home, Rng& rng) {
+Result<kms::RootKey> load_root_key(const os::Path& home, const std::string& passphrase_file, Rng& rng) {
   const os::Path path = home / "root.key";
-  const auto file = os::read_secret_file(path, 4096);
-  if (file.ok()) {
-    auto bytes = decode_hex(trim(as_text(file->expose()).substr(0, as_text(file->expose()).find('\n'))));
-    if (!bytes.ok()) return malformed("{}: want 64 hexadecimal digits", path.native());
-    return kms::RootKey::from(Secret(bytes.take())).in(path.native());
+  std::optional<Secret> passphrase;
+  if (!passphrase_file.empty()) passphrase = TRY(kms::seal::read_passphrase(passphrase_file));
+  const Secret* given = passphrase ? &*passphrase : nullptr;
+  const auto replacement = os::read_secret_file(home / "root.key.new", 4096);
+  if (replacement.ok()) {
+    auto root = kms::seal::parse_root_key(as_text(replacement->expose()), given);
+    if (root.ok() && kms::store::sqlite::check_database(home / "kms.db", root->check_value()).ok()) {
+      std::error_code failed;
+      if (std::filesystem::exists(home / "identity.json.new", failed))
+        std::filesystem::rename(home / "identity.json.new", home / "identity.json", failed);
+      if (failed) return internal("identity.json.new: {}", failed.message());
+      std::filesystem::rename(home / "root.key.new", path, failed);
+      if (failed) return internal("{}: {}", path.native(), failed.message());
+      return root.take();
+    }
   }
+  const auto file = os::read_secret_file(path, 4096);
+  if (file.ok()) return kms::seal::parse_root_key(as_text(file->expose()), given).in(path.native());
   if (file.error().code() != ErrorCode::kNotFound) return file.error();
   std::error_code ignored;
   if (std::filesystem::exists(home / "kms.db", ignored)) {
     return not_found("{}: missing, while {} exists: put the key back", path.native(), (home / "kms.db").native());
   }
   kms::RootKey root = kms::RootKey::generate(rng);
-  const Secret text = Secret::copy_of(as_bytes(encode_hex(root.bytes().expose()) + "\n"));
+  const Secret text =
+      given == nullptr ? kms::seal::encode_root_key(root) : TRY(kms::seal::under_passphrase(root, *given, rng));
   TRY(os::create_file(path, text.expose(), 0600));
   return root;
 }

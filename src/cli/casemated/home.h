@@ -9,9 +9,10 @@
 
 namespace casemate::cli::casemated {
 
-// load_root_key reads root.key (64 hexadecimal digits, mode 0600) or makes it. Errors: kNotFound when a database exists
-// but its key does not: a new key could never open it.
-Result<kms::RootKey> load_root_key(const os::Path& home, Rng& rng);
+// load_root_key reads root.key (kms/root_key_file.h, mode 0600) or makes it, bare. `passphrase_file` (empty: none) holds
+// the passphrase on its first line. A root.key.new left by a rewrapping that was cut short takes its place when it is
+// the database's. Errors: kNotFound when a database exists but its key does not: a new key could never open it.
+Result<kms::RootKey> load_root_key(const os::Path& home, const std::string& passphrase_file, Rng& rng);
 
 struct AccessKey {
   std::string id;

@@ -82,6 +82,23 @@ std::variant<Options, Exit> parse_options(int argc, const char* const* argv) {
                  "Seconds after which an attestation document is too old")
       ->check(CLI::Range(1U, 86400U))
       ->capture_default_str();
+  std::vector<std::string> quotas;
+  std::string metrics;
+  app.set_config("--config", "", "File of options, one NAME = VALUE a line, as on the command line without dashes");
+  app.add_option("--regions", options.regions, "Further regions to serve, for multi-Region keys")->delimiter(',');
+  app.add_option("--quota", quotas, "Calls a second of one account: OPERATION=N, Cryptographic=N or *=N")
+      ->delimiter(',');
+  app.add_option("--metrics", metrics, "Address and port of /metrics and /healthz (HTTP); none by default");
+  app.add_option("--root-key-passphrase-file", options.passphrase_file,
+                 "File whose first line is the passphrase of root.key");
+  app.add_option("--tls-certificate", options.tls_certificate, "PEM certificate chain; by default one of the own CA");
+  app.add_option("--tls-key", options.tls_key, "PEM private key of that certificate");
+  app.add_option("--connections", options.connections, "Most connections at once")
+      ->check(CLI::Range(1U, 1'000'000U))
+      ->capture_default_str();
+  app.add_option("--connections-per-peer", options.connections_per_peer, "Most connections of one address, 0 for all")
+      ->check(CLI::Range(0U, 1'000'000U))
+      ->capture_default_str();
   app.add_option("--threads", options.threads, "Threads that serve requests")
       ->check(CLI::Range(1U, 64U))
       ->capture_default_str();
@@ -107,6 +124,21 @@ std::variant<Options, Exit> parse_options(int argc, const char* const* argv) {
   const auto imds_address = parse_host_port(imds);
   if (!imds_address.ok()) return refuse(Error(imds_address.error()).in("--imds"));
   options.imds = *imds_address;
+  if (!metrics.empty()) {
+    const auto address = parse_host_port(metrics);
+    if (!address.ok()) return refuse(Error(address.error()).in("--metrics"));
+    options.metrics = *address;
+  }
+  for (const std::string& text : quotas) {
+    const auto quota = kms::api::parse_quota(text);
+    if (!quota.ok()) return refuse(Error(quota.error()).in("--quota"));
+    options.quotas.push_back(*quota);
+  }
+  for (const std::string& region : options.regions) {
+    if (!is_region(region)) return refuse(malformed("--regions: {}: no name of a region", region));
+  }
+  if (options.tls_certificate.empty() != options.tls_key.empty())
+    return refuse(malformed("--tls-certificate and --tls-key go together"));
   if (const auto applied = apply_services(services, options); !applied.ok())
     return refuse(Error(applied.error()).in("--services"));
   if (!options.account.empty() && !iam::is_account_id(options.account))

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "kms/api/quota.h"
 
 namespace casemate::cli::casemated {
 
@@ -33,7 +34,15 @@ struct Options {
   std::string account;
   std::string accounts;                   // path of a declaration of further accounts; empty: none
   std::uint32_t document_age_seconds = 300;
-  std::uint32_t threads = 2;
+  std::uint32_t threads = 4;
+  std::vector<std::string> regions;  // served beside `region`
+  std::vector<kms::api::Quota> quotas;
+  std::optional<HostPort> metrics;  // listener of /metrics and /healthz
+  std::string passphrase_file;      // of the root key; empty: it is bare
+  std::string tls_certificate;      // PEM files; empty: a certificate of the own CA
+  std::string tls_key;
+  std::uint32_t connections = 4096;
+  std::uint32_t connections_per_peer = 0;  // 0: no limit of its own
   LogLevel log_level = LogLevel::kInfo;
 };
 

@@ -15,6 +15,7 @@ void add_key_keys(iam::RequestContext& context, const KeyRecord& record) {
   context.set("kms:CustomerMasterKeyUsage", to_string(key.usage));
   context.set("kms:KeyOrigin", to_string(key.origin));
   context.set_bool("kms:MultiRegion", key.multi_region);
+  if (key.multi_region) context.set("kms:MultiRegionKeyType", key.is_primary() ? "PRIMARY" : "REPLICA");
   context.set_list("kms:ResourceAliases", record.aliases);
   context.set("aws:ResourceAccount", key.realm.account);
   for (const auto& [tag, value] : record.tags) context.set(fmt::format("aws:ResourceTag/{}", tag), value);
@@ -62,7 +63,10 @@ Outcome<Located> Call::locate(std::string_view member, AllowAlias allow_alias) {
 
 Outcome<void> Call::decide(const iam::AuthorizationRequest& request, std::string_view action) {
   const iam::Decision decision = iam::decide(request);
-  if (decision.allowed()) return {};
+  if (decision.allowed()) {
+    notes_.grant_id = decision.grant_id;
+    return {};
+  }
   notes_.decision = iam::to_json(iam::trace(request));
   return fault(FaultKind::kAccessDenied,
                iam::access_denied_text(caller_->principal, action, request.resource, decision));
@@ -83,7 +87,7 @@ Outcome<void> Call::authorize(std::string_view action, const Located& located,
                                           .context = context,
                                           .authority = iam::Authority::kResourcePolicy,
                                           .resource_policy = &record.policy,
-                                          .grants = {},
+                                          .grants = record.grants_to_decide,
                                           .encryption_context = encryption_context};
   return decide(request, full_action);
 }
@@ -103,11 +107,40 @@ Outcome<void> Call::authorize_by_identity(std::string_view action, std::string_v
   return decide(request, full_action);
 }
 
-Outcome<void> Call::check_grant_tokens() const {
-  const auto* tokens = input_.texts("GrantTokens");
-  if (tokens == nullptr || tokens->empty()) return {};
+Outcome<void> Call::authorize_retirement(const Located& located, const Grant& grant) {
+  const KeyRecord& record = *located.record;
+  notes_.resources.emplace_back(record.arn, record.key.realm.account);
+  std::vector<iam::Grant> grants;
+  const std::vector<std::string> retire{"RetireGrant"};
+  if (!grant.retiring.empty()) grants.push_back({grant.id, grant.retiring, retire, std::nullopt, std::nullopt});
+  grants.push_back({grant.id, grant.grantee, grant.operations, std::nullopt, std::nullopt});
+  iam::RequestContext context = context_;
+  add_key_keys(context, record);
+  const iam::AuthorizationRequest request{.caller = *caller_,
+                                          .action = "kms:RetireGrant",
+                                          .resource = record.arn,
+                                          .resource_account = record.key.realm.account,
+                                          .context = context,
+                                          .authority = iam::Authority::kEither,
+                                          .resource_policy = nullptr,
+                                          .grants = grants,
+                                          .encryption_context = nullptr};
+  return decide(request, "kms:RetireGrant");
+}
+
+Fault Call::invalid_grant_token() {
   return fault(FaultKind::kInvalidGrantToken,
                "The request was rejected because the specified grant token is not valid.");
+}
+
+// Grants count as soon as they are made here, so a token adds nothing to the decision; it only must be a real one.
+Outcome<void> Call::check_grant_tokens() const {
+  const auto* tokens = input_.texts("GrantTokens");
+  if (tokens == nullptr) return {};
+  for (const std::string& token : *tokens) {
+    if (!environment_.parts.keyring.read_grant_token(token)) return invalid_grant_token();
+  }
+  return {};
 }
 
 Outcome<void> Call::require_state(StateRule rule, const KeyRecord& record) {

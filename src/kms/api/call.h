@@ -27,8 +27,9 @@ class Call;
 struct Operation {
   std::string_view name;
   std::span<const Member> members;
-  Outcome<Answer> (*handler)(Call&);  // null: known, not built
-  bool read_only = false;             // as CloudTrail marks it
+  Outcome<Answer> (*handler)(Call&);
+  bool read_only = false;  // as CloudTrail marks it
+  bool quick = false;      // neither waits for the disk nor computes for long
 };
 
 // Recipient is who an answer is encrypted to: made from a verified document only.
@@ -42,6 +43,8 @@ struct Notes {
   std::vector<std::pair<std::string, std::string>> resources;  // ARN and account
   std::optional<json::Value> recipient;
   std::optional<json::Value> decision;
+  std::string grant_id;       // of the grant that allowed
+  std::vector<KeyName> used;  // keys that the operation used for cryptography
 };
 
 struct Environment {
@@ -77,8 +80,13 @@ class Call {
                           const EncryptionContext* encryption_context = nullptr);
   Outcome<void> authorize_by_identity(std::string_view action, std::string_view resource);
 
+  // authorize_retirement asks whether the caller is who may retire the grant: its retiring principal, its grantee if
+  // the grant says so, or whom the account of the grant trusts.
+  Outcome<void> authorize_retirement(const Located& located, const Grant& grant);
+
   // check_grant_tokens refuses a token that is none of a grant.
   Outcome<void> check_grant_tokens() const;
+  static Fault invalid_grant_token();
 
   // require_state notes the state as the cause when it forbids the operation.
   Outcome<void> require_state(StateRule rule, const KeyRecord& record);

@@ -69,6 +69,7 @@ Outcome<void> check_use(Call& call, const Located& located, const Use& use) {
     return fault(FaultKind::kInvalidKeyUsage, fmt::format("Algorithm {} is incompatible with key spec {}.",
                                                           use.algorithm, to_string(record.key.spec)));
   }
+  call.notes().used.push_back(record.name());
   return {};
 }
 

@@ -83,16 +83,14 @@ Outcome<Answer> delete_alias(Call& call) {
 Outcome<Answer> list_aliases(Call& call) {
   TRY(call.authorize_by_identity("ListAliases", "*"));
   const PageRequest page = TRY(read_page(call, 50, 100));
-  StoreReader& reader = call.keyring().reader();
   std::vector<Alias> aliases;
   if (call.input().has("KeyId")) {
     const Located located = TRY(call.locate("KeyId", AllowAlias::kNo));
-    aliases = TRY(reader.list_aliases_of(located.record->name(), page.after, page.limit + 1));
+    aliases = TRY(call.keyring().reader()->list_aliases_of(located.record->name(), page.after, page.limit + 1));
   } else {
-    aliases = TRY(reader.list_aliases(call.realm(), page.after, page.limit + 1));
+    aliases = TRY(call.keyring().reader()->list_aliases(call.realm(), page.after, page.limit + 1));
   }
-  const bool more = aliases.size() > page.limit;
-  if (more) aliases.pop_back();
+  const bool more = cut_page(aliases, page);
   json::Array items;
   for (const Alias& alias : aliases) {
     items.emplace_back(json::Object{{"AliasArn", alias_arn(call.realm(), alias.name)},

@@ -10,29 +10,17 @@
 namespace casemate::kms::api {
 namespace {
 
-constexpr std::size_t kMostTags = 50;
-
-json::Object metadata(const KeyRecord& record) {
-  const Key& key = record.key;
-  const SpecTraits& traits = traits_of(key.spec);
-  json::Object out{{"AWSAccountId", key.realm.account},    {"Arn", record.arn},
-                   {"CreationDate", seconds(key.created)}, {"CustomerMasterKeySpec", traits.name},
-                   {"Description", key.description},       {"Enabled", key.state == KeyState::kEnabled}};
-  if (key.current_material && key.spec == KeySpec::kSymmetricDefault)
-    out.set("CurrentKeyMaterialId", encode_hex(*key.current_material));
-  if (key.usage == KeyUsage::kEncryptDecrypt) out.set("EncryptionAlgorithms", strings(traits.encryption_algorithms));
-  if (key.usage == KeyUsage::kSignVerify) out.set("SigningAlgorithms", strings(traits.signing_algorithms));
-  if (key.usage == KeyUsage::kKeyAgreement) out.set("KeyAgreementAlgorithms", strings(traits.key_agreement_algorithms));
-  if (key.usage == KeyUsage::kGenerateVerifyMac) out.set("MacAlgorithms", strings(traits.mac_algorithms));
-  out.set("KeyId", key.id);
-  out.set("KeyManager", "CUSTOMER");
-  out.set("KeySpec", traits.name);
-  out.set("KeyState", to_string(key.state));
-  out.set("KeyUsage", to_string(key.usage));
-  out.set("MultiRegion", key.multi_region);
-  out.set("Origin", to_string(key.origin));
-  if (key.deletion_date) out.set("DeletionDate", seconds(*key.deletion_date));
-  return out;
+json::Object describe_regions(const KeyRecord& record) {
+  const auto name_in = [&](const std::string& region) {
+    return json::Object{{"Arn", key_arn({record.key.realm.account, region}, record.key.id)}, {"Region", region}};
+  };
+  json::Array replicas;
+  for (const std::string& region : record.regions) {
+    if (region != record.key.primary_region) replicas.emplace_back(name_in(region));
+  }
+  return json::Object{{"MultiRegionKeyType", record.key.is_primary() ? "PRIMARY" : "REPLICA"},
+                      {"PrimaryKey", name_in(record.key.primary_region)},
+                      {"ReplicaKeys", std::move(replicas)}};
 }
 
 struct Kind {
@@ -66,22 +54,6 @@ Outcome<Kind> read_kind(const Input& input) {
   return kind;
 }
 
-Outcome<Tags> read_tags(const Input& input) {
-  Tags tags;
-  const auto* items = input.structures("Tags");
-  if (items == nullptr) return tags;
-  if (items->size() > kMostTags) return fault(FaultKind::kTag, "Too many tags");
-  for (const Input& item : *items) {
-    const std::string name(item.text_or("TagKey", ""));
-    if (iam::fold(name).starts_with("aws:")) return fault(FaultKind::kTag, "Tags beginning with aws: are reserved");
-    if (std::any_of(tags.begin(), tags.end(), [&](const auto& tag) { return tag.first == name; })) {
-      return fault(FaultKind::kTag, "Duplicate tag keys");
-    }
-    tags.emplace_back(name, item.text_or("TagValue", ""));
-  }
-  return tags;
-}
-
 Outcome<void> authorize_creation(Call& call, const Kind& kind, const Tags& tags) {
   iam::RequestContext& context = call.context();
   context.set("kms:KeySpec", to_string(kind.spec));
@@ -92,12 +64,7 @@ Outcome<void> authorize_creation(Call& call, const Kind& kind, const Tags& tags)
   context.set_bool("kms:MultiRegion", call.input().flag("MultiRegion"));
   if (call.input().flag("MultiRegion")) context.set("kms:MultiRegionKeyType", "PRIMARY");
   context.set_bool("kms:BypassPolicyLockoutSafetyCheck", call.input().flag("BypassPolicyLockoutSafetyCheck"));
-  std::vector<std::string> names;
-  for (const auto& [name, value] : tags) {
-    context.set(fmt::format("aws:RequestTag/{}", name), value);
-    names.push_back(name);
-  }
-  context.set_list("aws:TagKeys", std::move(names));
+  add_request_tags(context, tags);
   TRY(call.authorize_by_identity("CreateKey", "*"));
   if (!tags.empty()) TRY(call.authorize_by_identity("TagResource", "*"));
   return {};
@@ -105,17 +72,17 @@ Outcome<void> authorize_creation(Call& call, const Kind& kind, const Tags& tags)
 
 // What this service has no machinery for is refused by name, never quietly made into something else.
 Outcome<void> check_supported(const Input& input, const Kind& kind) {
-  if (kind.origin != KeyOrigin::kAwsKms || input.has("CustomKeyStoreId") || input.has("XksKeyId")) {
+  const bool stored_elsewhere = kind.origin == KeyOrigin::kAwsCloudHsm || kind.origin == KeyOrigin::kExternalKeyStore;
+  if (stored_elsewhere || input.has("CustomKeyStoreId") || input.has("XksKeyId")) {
     return fault(FaultKind::kUnsupported,
-                 fmt::format("Keys with the origin {} are not supported by this service.", to_string(kind.origin)));
+                 "Custom key stores are not supported by this service: it keeps all keys in its own store.");
   }
-  if (input.flag("MultiRegion"))
-    return fault(FaultKind::kUnsupported, "Multi-Region keys are not supported by this service.");
   if (!is_available(kind.spec)) {
-    return fault(FaultKind::kUnsupported,
-                 fmt::format("Keys of the spec {} need a cryptographic library with post-quantum algorithms, which this "
-                             "service was built without.",
-                             to_string(kind.spec)));
+    return fault(
+        FaultKind::kUnsupported,
+        fmt::format("Keys of the spec {} need a cryptographic library with post-quantum algorithms, which this "
+                    "service was built without.",
+                    to_string(kind.spec)));
   }
   return {};
 }
@@ -130,6 +97,37 @@ Outcome<Answer> change_enabled(Call& call, Keyring::Enable enable) {
 
 }  // namespace
 
+json::Object describe_key_record(const KeyRecord& record) {
+  const Key& key = record.key;
+  const SpecTraits& traits = traits_of(key.spec);
+  json::Object out{{"AWSAccountId", key.realm.account},    {"Arn", record.arn},
+                   {"CreationDate", seconds(key.created)}, {"CustomerMasterKeySpec", traits.name},
+                   {"Description", key.description},       {"Enabled", key.state == KeyState::kEnabled}};
+  if (key.current_material && key.spec == KeySpec::kSymmetricDefault)
+    out.set("CurrentKeyMaterialId", encode_hex(*key.current_material));
+  if (key.usage == KeyUsage::kEncryptDecrypt) out.set("EncryptionAlgorithms", strings(traits.encryption_algorithms));
+  if (key.usage == KeyUsage::kSignVerify) out.set("SigningAlgorithms", strings(traits.signing_algorithms));
+  if (key.usage == KeyUsage::kKeyAgreement) out.set("KeyAgreementAlgorithms", strings(traits.key_agreement_algorithms));
+  if (key.usage == KeyUsage::kGenerateVerifyMac) out.set("MacAlgorithms", strings(traits.mac_algorithms));
+  out.set("KeyId", key.id);
+  out.set("KeyManager", "CUSTOMER");
+  out.set("KeySpec", traits.name);
+  out.set("KeyState", to_string(key.state));
+  out.set("KeyUsage", to_string(key.usage));
+  out.set("MultiRegion", key.multi_region);
+  if (key.multi_region) out.set("MultiRegionConfiguration", describe_regions(record));
+  out.set("Origin", to_string(key.origin));
+  if (key.deletion_date) out.set("DeletionDate", seconds(*key.deletion_date));
+  if (key.state == KeyState::kPendingReplicaDeletion && key.pending_window_days)
+    out.set("PendingDeletionWindowInDays", *key.pending_window_days);
+  if (const UsableMaterial* material = record.current_material();
+      material != nullptr && key.origin == KeyOrigin::kExternal) {
+    out.set("ExpirationModel", material->row.valid_to ? "KEY_MATERIAL_EXPIRES" : "KEY_MATERIAL_DOES_NOT_EXPIRE");
+    if (material->row.valid_to) out.set("ValidTo", seconds(*material->row.valid_to));
+  }
+  return out;
+}
+
 Outcome<Answer> create_key(Call& call) {
   const Kind kind = TRY(read_kind(call.input()));
   KeyDraft draft;
@@ -138,6 +136,8 @@ Outcome<Answer> create_key(Call& call) {
   TRY(check_supported(call.input(), kind));
   draft.spec = kind.spec;
   draft.usage = kind.usage;
+  draft.origin = kind.origin;
+  if (call.input().flag("MultiRegion")) draft.multi_region = MultiRegion::kYes;
   draft.description = call.input().text_or("Description", "");
   const std::string* policy = call.input().text("Policy");
   draft.policy =
@@ -148,21 +148,20 @@ Outcome<Answer> create_key(Call& call) {
   const KeyRecordPtr record = TRY(call.keyring().create_key(call.realm(), draft));
   if (record == nullptr) return silent_fault(FaultKind::kInternal, "the new key is not there");
   call.notes().resources.emplace_back(record->arn, record->key.realm.account);
-  return Answer(json::Object{{"KeyMetadata", metadata(*record)}});
+  return Answer(json::Object{{"KeyMetadata", describe_key_record(*record)}});
 }
 
 Outcome<Answer> describe_key(Call& call) {
   const Located located = TRY(call.locate("KeyId", AllowAlias::kYes));
   TRY(call.authorize("DescribeKey", located));
-  return Answer(json::Object{{"KeyMetadata", metadata(*located.record)}});
+  return Answer(json::Object{{"KeyMetadata", describe_key_record(*located.record)}});
 }
 
 Outcome<Answer> list_keys(Call& call) {
   TRY(call.authorize_by_identity("ListKeys", "*"));
   const PageRequest page = TRY(read_page(call, 100, 1000));
-  std::vector<std::string> ids = TRY(call.keyring().reader().list_keys(call.realm(), page.after, page.limit + 1));
-  const bool more = ids.size() > page.limit;
-  if (more) ids.pop_back();
+  std::vector<std::string> ids = TRY(call.keyring().reader()->list_keys(call.realm(), page.after, page.limit + 1));
+  const bool more = cut_page(ids, page);
   json::Array keys;
   for (const std::string& id : ids)
     keys.emplace_back(json::Object{{"KeyArn", key_arn(call.realm(), id)}, {"KeyId", id}});
@@ -191,11 +190,11 @@ Outcome<Answer> schedule_key_deletion(Call& call) {
                                              : "Member must have value less than or equal to 30"));
   }
   TRY(call.require_state(StateRule::kScheduleDeletion, *located.record));
-  const WallTime date = TRY(call.keyring().schedule_deletion(*located.record, days));
-  return Answer(json::Object{{"DeletionDate", seconds(date)},
-                             {"KeyId", located.record->arn},
-                             {"KeyState", to_string(KeyState::kPendingDeletion)},
-                             {"PendingWindowInDays", days}});
+  const Key after = TRY(call.keyring().schedule_deletion(*located.record, days));
+  json::Object answer{
+      {"KeyId", located.record->arn}, {"KeyState", to_string(after.state)}, {"PendingWindowInDays", days}};
+  if (after.deletion_date) answer.set("DeletionDate", seconds(*after.deletion_date));
+  return Answer(std::move(answer));
 }
 
 Outcome<Answer> cancel_key_deletion(Call& call) {
@@ -204,6 +203,33 @@ Outcome<Answer> cancel_key_deletion(Call& call) {
   TRY(call.require_state(StateRule::kCancelDeletion, *located.record));
   TRY(call.keyring().cancel_deletion(*located.record));
   return Answer(json::Object{{"KeyId", located.record->arn}});
+}
+
+Outcome<Answer> update_key_description(Call& call) {
+  const Located located = TRY(call.locate("KeyId", AllowAlias::kNo));
+  TRY(call.authorize("UpdateKeyDescription", located));
+  TRY(call.require_state(StateRule::kAlter, *located.record));
+  TRY(call.keyring().set_description(*located.record, *call.input().text("Description")));
+  return Answer{};
+}
+
+Outcome<Answer> get_key_last_usage(Call& call) {
+  const Located located = TRY(call.locate("KeyId", AllowAlias::kNo));
+  TRY(call.authorize("GetKeyLastUsage", located));
+  const KeyRecord& record = *located.record;
+  // Uses are tracked from the first moment of a key's life.
+  json::Object answer{{"KeyCreationDate", seconds(record.key.created)},
+                      {"KeyId", record.arn},
+                      {"TrackingStartDate", seconds(record.key.created)}};
+  json::Object usage;
+  if (const auto use = TRY(call.keyring().find_last_use(record.name()))) {
+    usage = {{"CloudTrailEventId", use->event_id},
+             {"KmsRequestId", use->request_id},
+             {"Operation", use->operation},
+             {"Timestamp", seconds(use->time)}};
+  }
+  answer.set("KeyLastUsage", std::move(usage));
+  return Answer(std::move(answer));
 }
 
 }  // namespace casemate::kms::api

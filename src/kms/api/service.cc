@@ -3,6 +3,7 @@
 
 #include "iam/event.h"
 #include "kms/api/errors.h"
+#include "kms/api/metrics.h"
 #include "kms/api/operations.h"
 #include "sigv4/sigv4.h"
 
@@ -26,23 +27,41 @@ json::Value event_form(const json::Value& value) {
 }  // namespace
 
 struct Service::State {
+  State(ServiceParts service_parts, ServiceOptions service_options)
+      : parts(std::move(service_parts)), options(std::move(service_options)), quotas(options.quotas) {}
+
   ServiceParts parts;
   ServiceOptions options;
   attestation::ChainCache chains;
+  Quotas quotas;
+  Metrics metrics;
 
   http::Response dispatch(const http::Request& request, const std::string& request_id);
+  http::Response answer(const http::Request& request, const Operation& operation, const std::string& request_id);
   Outcome<Answer> run(Call& call);
   Result<void> write_event(const http::Request& request, const Call& call, const Outcome<Answer>& outcome,
-                           const std::string& request_id);
+                           const std::string& request_id, const std::string& event_id);
+  void note_uses(const Call& call, const std::string& request_id, const std::string& event_id);
 };
 
 Service::Service(ServiceParts parts, ServiceOptions options)
-    : state_(new State{std::move(parts), std::move(options), attestation::ChainCache{}}) {}
+    : state_(new State(std::move(parts), std::move(options))) {}
 Service::~Service() = default;
 
 bool Service::is_target(const http::Request& request) {
   const std::string* target = request.headers.find("x-amz-target");
   return target != nullptr && target->starts_with(kTargetPrefix);
+}
+
+bool Service::answers_quickly(const http::Request& request) {
+  const std::string* target = request.headers.find("x-amz-target");
+  if (target == nullptr || !target->starts_with(kTargetPrefix)) return false;
+  const Operation* operation = find_operation(std::string_view(*target).substr(kTargetPrefix.size()));
+  return operation == nullptr || operation->quick;
+}
+
+std::string Service::metrics() const {
+  return state_->metrics.text();
 }
 
 http::Response Service::handle(const http::Request& request) {
@@ -63,13 +82,25 @@ http::Response Service::State::dispatch(const http::Request& request, const std:
     operation = find_operation(std::string_view(*target).substr(kTargetPrefix.size()));
   }
   if (operation == nullptr) return error_response(silent_fault(FaultKind::kUnknownOperation));
+  const auto begun = std::chrono::steady_clock::now();
+  http::Response response = answer(request, *operation, request_id);
+  metrics.count(*operation,
+                response.status < 400   ? Metrics::Result::kOk
+                : response.status < 500 ? Metrics::Result::kRefused
+                                        : Metrics::Result::kFailed,
+                std::chrono::steady_clock::now() - begun);
+  return response;
+}
 
+http::Response Service::State::answer(const http::Request& request, const Operation& operation,
+                                      const std::string& request_id) {
   const WallTime now = parts.clock.now();
   const sigv4::Expectation expectation{{"kms"}, options.regions, options.signature_skew};
   auto verdict = sigv4::verify(request, expectation, now, parts.credentials);
   if (const auto* failure = std::get_if<sigv4::Failure>(&verdict)) {
     const sigv4::WireError error = sigv4::json_error(failure->kind);
-    parts.log.info("kms.unauthenticated", {{"operation", std::string(operation->name)},
+    metrics.count_unauthenticated();
+    parts.log.info("kms.unauthenticated", {{"operation", std::string(operation.name)},
                                            {"peer", request.peer},
                                            {"error", std::string(error.code)},
                                            {"request", request_id}});
@@ -79,53 +110,61 @@ http::Response Service::State::dispatch(const http::Request& request, const std:
   }
   auto& authenticated = std::get<sigv4::Authenticated<iam::CallerPtr>>(verdict);
 
+  if (!quotas.admit(authenticated.identity->principal.account, authenticated.region, operation.name, now)) {
+    metrics.count_throttled();
+    return error_response(
+        fault(FaultKind::kThrottling,
+              "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls."));
+  }
+
   Input input;
   std::optional<Fault> unreadable;
-  if (operation->handler != nullptr) {
-    auto read = read_input(request.body, operation->members);
-    if (read.ok()) {
-      input = read.take();
-    } else {
-      unreadable = std::move(read).error();
-    }
+  if (auto read = read_input(request.body, operation.members); read.ok()) {
+    input = read.take();
+  } else {
+    unreadable = std::move(read).error();
   }
   iam::RequestContext context;
   iam::add_caller_keys(context, *authenticated.identity);
   iam::add_request_keys(context, request, authenticated.region, now);
   context.set("kms:CallerAccount", authenticated.identity->principal.account);
   Realm realm{authenticated.identity->principal.account, authenticated.region};
-  Call call({parts, options, chains}, *operation, std::move(input), authenticated.identity, std::move(realm),
+  Call call({parts, options, chains}, operation, std::move(input), authenticated.identity, std::move(realm),
             std::move(context), now);
   Outcome<Answer> outcome = unreadable ? Outcome<Answer>(std::move(*unreadable)) : run(call);
 
   if (!outcome.ok() && outcome.error().kind == FaultKind::kInternal) {
     parts.log.error(
         "kms.failed",
-        {{"operation", std::string(operation->name)}, {"request", request_id}, {"error", outcome.error().detail}});
+        {{"operation", std::string(operation.name)}, {"request", request_id}, {"error", outcome.error().detail}});
   }
   // No answer without its event: neither a plaintext nor a refusal leaves unrecorded.
-  if (const auto written = write_event(request, call, outcome, request_id); !written.ok()) {
+  const std::string event_id = make_uuid(parts.rng);
+  if (const auto written = write_event(request, call, outcome, request_id, event_id); !written.ok()) {
     parts.log.error(
         "kms.audit-failed",
-        {{"operation", std::string(operation->name)}, {"request", request_id}, {"error", written.error().message()}});
+        {{"operation", std::string(operation.name)}, {"request", request_id}, {"error", written.error().message()}});
     return error_response(silent_fault(FaultKind::kInternal));
   }
   if (!outcome.ok()) return error_response(outcome.error());
+  note_uses(call, request_id, event_id);
   http::Response response;
   if (*outcome) response.body = json::encode(**outcome);
   return response;
 }
 
 Outcome<Answer> Service::State::run(Call& call) {
-  if (call.operation().handler == nullptr) {
-    return fault(FaultKind::kUnsupported,
-                 fmt::format("The operation {} is not supported by this service.", call.operation().name));
-  }
+  if (!call.operation().read_only && !parts.audit.has_room_for_changes()) return over_limit("audit log: no space");
   return call.operation().handler(call);
 }
 
+void Service::State::note_uses(const Call& call, const std::string& request_id, const std::string& event_id) {
+  for (const KeyName& name : call.notes().used)
+    parts.keyring.note_use(name, {std::string(call.operation().name), call.now(), event_id, request_id});
+}
+
 Result<void> Service::State::write_event(const http::Request& request, const Call& call, const Outcome<Answer>& outcome,
-                                         const std::string& request_id) {
+                                         const std::string& request_id, const std::string& event_id) {
   json::Object event = iam::event_head(call.caller(), request, "kms.amazonaws.com", call.operation().name,
                                        call.realm().region, call.now());
   if (!outcome.ok()) {
@@ -146,7 +185,7 @@ Result<void> Service::State::write_event(const http::Request& request, const Cal
   if (!own.empty()) additional.set("casemate", std::move(own));
   if (!additional.empty()) event.set("additionalEventData", std::move(additional));
   event.set("requestID", request_id);
-  event.set("eventID", make_uuid(parts.rng));
+  event.set("eventID", event_id);
   event.set("readOnly", call.operation().read_only);
   json::Array resources;
   for (const auto& [arn, account] : call.notes().resources) {

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "http/message.h"
 #include "iam/caller.h"
+#include "kms/api/quota.h"
 #include "kms/keyring.h"
 
 namespace casemate::kms::api {
@@ -28,6 +29,8 @@ struct ServiceOptions {
   std::chrono::milliseconds document_age = std::chrono::minutes{5};
   std::chrono::milliseconds document_ahead = std::chrono::minutes{5};
   std::chrono::seconds signature_skew{300};
+  // Calls a second; none are limited unless named here.
+  std::vector<Quota> quotas;
   // Whether a principal that a key policy names exists; those of foreign accounts are not asked for.
   std::function<bool(const iam::PrincipalName&)> principal_exists = [](const iam::PrincipalName&) { return true; };
 };
@@ -50,6 +53,13 @@ class Service {
   // handle may be called by several threads at once. It blocks on the disk for operations that change something.
   // Whoever holds the request clears its body.
   http::Response handle(const http::Request& request);
+
+  // answers_quickly: whether handle would neither wait for the disk nor compute for long. What it says of a request is
+  // about its operation alone.
+  static bool answers_quickly(const http::Request& request);
+
+  // metrics is the exposition text of Prometheus.
+  std::string metrics() const;
 
   // is_target: whether the request names an operation of KMS (its X-Amz-Target), for those who tell services apart.
   static bool is_target(const http::Request& request);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "audit/files.h"
-#include "kms/api/service_fixture.h"
+#include "kms/api/test_service.h"
 
 namespace casemate::kms::api {
 namespace {

@@ -80,6 +80,11 @@ const Secret* Input::blob(std::string_view name) const {
   const Field* field = find(name);
   return field == nullptr ? nullptr : &field->blob;
 }
+std::optional<WallTime> Input::time(std::string_view name) const {
+  const Field* field = find(name);
+  if (field == nullptr || field->member->type != Type::kTimestamp) return std::nullopt;
+  return WallTime{std::chrono::milliseconds{static_cast<std::int64_t>(field->value.as_double() * 1000)}};
+}
 const Input* Input::structure(std::string_view name) const {
   const Field* field = find(name);
   return field == nullptr || field->structures.empty() ? nullptr : &field->structures.front();
@@ -272,7 +277,9 @@ class Reader {
         field.value = value;
         return {};
       case Type::kTimestamp:
-        if (!value.is_number()) return wrong_type(member, "a number");
+        // Beyond year 9999 no client means what it says.
+        if (!value.is_number() || !(value.as_double() >= 0 && value.as_double() < 253'402'300'800.0))
+          return wrong_type(member, "seconds since 1970");
         field.value = value;
         return {};
       case Type::kBlob:

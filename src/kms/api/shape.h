@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/secret.h"
 #include "json/value.h"
 #include "kms/fault.h"
@@ -61,6 +62,7 @@ class Input {
   std::optional<std::int64_t> integer(std::string_view name) const;
   bool flag(std::string_view name) const;  // false when absent
   const Secret* blob(std::string_view name) const;
+  std::optional<WallTime> time(std::string_view name) const;
   const Input* structure(std::string_view name) const;
   const std::vector<Input>* structures(std::string_view name) const;
   const std::vector<std::string>* texts(std::string_view name) const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kms/algorithms.h"
-#include "kms/api/service_fixture.h"
+#include "kms/api/test_service.h"
 
 namespace casemate::kms::api {
 namespace {

@@ -72,6 +72,48 @@ CREATE TABLE tags (
   FOREIGN KEY (account, region, key_id) REFERENCES keys (account, region, id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 )sql",
+    R"sql(
+ALTER TABLE keys ADD COLUMN primary_region TEXT NOT NULL DEFAULT '';
+ALTER TABLE keys ADD COLUMN rotation_period_days INTEGER;
+ALTER TABLE keys ADD COLUMN next_rotation_ms INTEGER;
+ALTER TABLE keys ADD COLUMN on_demand_rotations INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX keys_of_every_region ON keys (account, id, region);
+CREATE INDEX keys_rotation_due ON keys (next_rotation_ms) WHERE next_rotation_ms IS NOT NULL;
+
+ALTER TABLE materials ADD COLUMN rotation TEXT NOT NULL DEFAULT '';
+ALTER TABLE materials ADD COLUMN description TEXT NOT NULL DEFAULT '';
+ALTER TABLE materials ADD COLUMN valid_to_ms INTEGER;
+CREATE INDEX materials_expiring ON materials (valid_to_ms) WHERE valid_to_ms IS NOT NULL;
+
+CREATE TABLE grants (
+  id TEXT NOT NULL PRIMARY KEY,
+  account TEXT NOT NULL,
+  region TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  grantee TEXT NOT NULL,
+  retiring TEXT NOT NULL,
+  issuing_account TEXT NOT NULL,
+  operations TEXT NOT NULL,
+  constraints TEXT NOT NULL,
+  created_ms INTEGER NOT NULL,
+  FOREIGN KEY (account, region, key_id) REFERENCES keys (account, region, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX grants_of_key ON grants (account, region, key_id, id);
+CREATE INDEX grants_retirable ON grants (region, retiring, id) WHERE retiring <> '';
+
+CREATE TABLE last_uses (
+  account TEXT NOT NULL,
+  region TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  operation TEXT NOT NULL,
+  time_ms INTEGER NOT NULL,
+  event_id TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  PRIMARY KEY (account, region, key_id),
+  FOREIGN KEY (account, region, key_id) REFERENCES keys (account, region, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+)sql",
 };
 
 inline constexpr std::int64_t kSchemaVersion = sizeof kMigrations / sizeof *kMigrations;

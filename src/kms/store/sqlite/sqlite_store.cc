@@ -3,12 +3,15 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <filesystem>
-#include <mutex>
 #include <system_error>
 
+#include "kms/identifier.h"
+#include "kms/store/sqlite/rows.h"
 #include "kms/store/sqlite/schema.h"
 #include "kms/store/sqlite/statement.h"
 
@@ -16,297 +19,116 @@ namespace casemate::kms::store::sqlite {
 namespace {
 
 constexpr std::string_view kRootCheck = "root_check";
+// Changes that one commit takes along: bounds how long the first of them waits for the others.
+constexpr std::size_t kMostTogether = 64;
 
-std::int64_t to_ms(WallTime time) {
-  return time.time_since_epoch().count();
-}
-WallTime from_ms(std::int64_t ms) {
-  return WallTime{std::chrono::milliseconds{ms}};
-}
-
-Statement& bind_name(Statement& statement, const KeyName& name) {
-  return statement.bind(1, name.realm.account).bind(2, name.realm.region).bind(3, name.id);
+bool in_transaction(const Database& database) {
+  return sqlite3_get_autocommit(database.handle()) == 0;
 }
 
-Result<MaterialId> read_material_id(const Bytes& blob) {
-  MaterialId id;
-  if (blob.size() != id.size()) return malformed("database: material id of {} bytes", blob.size());
-  std::copy(blob.begin(), blob.end(), id.begin());
-  return id;
-}
-
-template <typename T>
-Result<T> known(std::optional<T> value, std::string_view what, const std::string& text) {
-  if (!value) return malformed("database: {} \"{}\" is not known", what, text);
-  return *value;
-}
-
-Alias read_alias(const Statement& row) {
-  return {row.text(0), row.text(1), from_ms(row.number(2)), from_ms(row.number(3))};
-}
-
-// Connection: the rows as one connection sees them.
-class Connection final : public StoreWriter {
+// Whoever writes while nobody else does commits for all that wait by then; the others wait for it.
+class GroupCommit {
  public:
-  explicit Connection(std::unique_ptr<Database> database) : database_(std::move(database)) {}
+  explicit GroupCommit(Database& database) : database_(database), rows_(make_rows(database)) {}
 
-  Database& database() { return *database_; }
+  StoreReader& rows() { return *rows_; }
 
-  Result<std::optional<Key>> find_key(const KeyName& name) override {
-    Statement row =
-        TRY(database_->prepare("SELECT spec, usage, origin, state, multi_region, description, policy, created_ms, "
-                               "deletion_ms, pending_window_days, "
-                               "current_material FROM keys WHERE account = ?1 AND region = ?2 AND id = ?3"));
-    if (!TRY(bind_name(row, name).step())) return std::optional<Key>{};
-    Key key;
-    key.realm = name.realm;
-    key.id = name.id;
-    key.spec = TRY(known(parse_key_spec(row.text(0)), "key spec", row.text(0)));
-    key.usage = TRY(known(parse_key_usage(row.text(1)), "key usage", row.text(1)));
-    key.origin = TRY(known(parse_key_origin(row.text(2)), "origin", row.text(2)));
-    key.state = TRY(known(parse_key_state(row.text(3)), "key state", row.text(3)));
-    key.multi_region = row.number(4) != 0;
-    key.description = row.text(5);
-    key.policy = row.text(6);
-    key.created = from_ms(row.number(7));
-    if (!row.is_null(8)) key.deletion_date = from_ms(row.number(8));
-    if (!row.is_null(9)) key.pending_window_days = row.number(9);
-    if (!row.is_null(10)) key.current_material = TRY(read_material_id(row.blob(10)));
-    return std::optional<Key>(std::move(key));
-  }
-
-  Result<std::vector<std::string>> list_keys(const Realm& realm, std::string_view after, std::size_t limit) override {
-    Statement row = TRY(
-        database_->prepare("SELECT id FROM keys WHERE account = ?1 AND region = ?2 AND id > ?3 ORDER BY id LIMIT ?4"));
-    row.bind(1, realm.account).bind(2, realm.region).bind(3, after).bind(4, static_cast<std::int64_t>(limit));
-    std::vector<std::string> out;
-    while (TRY(row.step())) out.push_back(row.text(0));
-    return out;
-  }
-
-  Result<std::vector<KeyName>> list_due(WallTime now, std::size_t limit) override {
-    Statement row = TRY(database_->prepare(
-        "SELECT account, region, id FROM keys WHERE deletion_ms IS NOT NULL AND deletion_ms <= ?1 LIMIT ?2"));
-    row.bind(1, to_ms(now)).bind(2, static_cast<std::int64_t>(limit));
-    std::vector<KeyName> out;
-    while (TRY(row.step())) out.push_back({{row.text(0), row.text(1)}, row.text(2)});
-    return out;
-  }
-
-  Result<std::vector<Material>> list_materials(const KeyName& name) override {
-    Statement row = TRY(database_->prepare(
-        "SELECT id, version, created_ms, wrapped FROM materials WHERE account = ?1 AND region = ?2 AND key_id = ?3 "
-        "ORDER BY version"));
-    bind_name(row, name);
-    std::vector<Material> out;
-    while (TRY(row.step())) {
-      out.push_back({TRY(read_material_id(row.blob(0))), static_cast<std::uint32_t>(row.number(1)),
-                     from_ms(row.number(2)), row.blob(3)});
+  // `exclusive` is held around each commit, for readers on the same connection; null when there are none.
+  Result<void> write(const Store::Change& change, std::mutex* exclusive) {
+    Pending mine{change, {}, false};
+    std::unique_lock lock(mutex_);
+    queue_.push_back(&mine);
+    idle_.wait(lock, [&] { return mine.done || !committing_; });
+    if (mine.done) return mine.result;
+    committing_ = true;
+    std::vector<Pending*> batch(queue_.begin(),
+                                queue_.begin() + static_cast<std::ptrdiff_t>(std::min(queue_.size(), kMostTogether)));
+    // A thread that was woken to lead may find its own change behind the first batch.
+    if (std::find(batch.begin(), batch.end(), &mine) == batch.end()) batch.assign(1, &mine);
+    std::erase_if(queue_, [&](Pending* p) { return std::find(batch.begin(), batch.end(), p) != batch.end(); });
+    lock.unlock();
+    {
+      std::unique_lock<std::mutex> alone;
+      if (exclusive != nullptr) alone = std::unique_lock(*exclusive);
+      commit(batch);
     }
-    return out;
-  }
-
-  Result<std::optional<std::string>> find_material_owner(const Realm& realm, const MaterialId& id) override {
-    Statement row =
-        TRY(database_->prepare("SELECT key_id FROM materials WHERE account = ?1 AND region = ?2 AND id = ?3"));
-    if (!TRY(row.bind(1, realm.account).bind(2, realm.region).bind(3, ByteView(id)).step()))
-      return std::optional<std::string>{};
-    return std::optional<std::string>(row.text(0));
-  }
-
-  Result<std::optional<Alias>> find_alias(const Realm& realm, std::string_view name) override {
-    Statement row = TRY(database_->prepare(
-        "SELECT name, key_id, created_ms, updated_ms FROM aliases WHERE account = ?1 AND region = ?2 AND name = ?3"));
-    if (!TRY(row.bind(1, realm.account).bind(2, realm.region).bind(3, name).step())) return std::optional<Alias>{};
-    return std::optional<Alias>(read_alias(row));
-  }
-
-  Result<std::vector<Alias>> list_aliases(const Realm& realm, std::string_view after, std::size_t limit) override {
-    Statement row = TRY(database_->prepare(
-        "SELECT name, key_id, created_ms, updated_ms FROM aliases WHERE account = ?1 AND region = ?2 AND name > ?3 "
-        "ORDER BY name LIMIT ?4"));
-    row.bind(1, realm.account).bind(2, realm.region).bind(3, after).bind(4, static_cast<std::int64_t>(limit));
-    std::vector<Alias> out;
-    while (TRY(row.step())) out.push_back(read_alias(row));
-    return out;
-  }
-
-  Result<std::vector<Alias>> list_aliases_of(const KeyName& key, std::string_view after, std::size_t limit) override {
-    Statement row = TRY(database_->prepare(
-        "SELECT name, key_id, created_ms, updated_ms FROM aliases WHERE account = ?1 AND region = ?2 AND key_id = ?3 "
-        "AND name > ?4 ORDER BY name LIMIT ?5"));
-    bind_name(row, key).bind(4, after).bind(5, static_cast<std::int64_t>(limit));
-    std::vector<Alias> out;
-    while (TRY(row.step())) out.push_back(read_alias(row));
-    return out;
-  }
-
-  Result<Tags> list_tags(const KeyName& key) override {
-    Statement row = TRY(database_->prepare(
-        "SELECT tag, value FROM tags WHERE account = ?1 AND region = ?2 AND key_id = ?3 ORDER BY tag"));
-    bind_name(row, key);
-    Tags out;
-    while (TRY(row.step())) out.emplace_back(row.text(0), row.text(1));
-    return out;
-  }
-
-  Result<void> insert_key(const Key& key) override {
-    Statement row =
-        TRY(database_->prepare("INSERT INTO keys (account, region, id, spec, usage, origin, state, multi_region, "
-                               "description, policy, created_ms, "
-                               "deletion_ms, pending_window_days, current_material) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
-                               "?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"));
-    return bind_key(row, key).run();
-  }
-
-  Result<void> update_key(const Key& key) override {
-    Statement row =
-        TRY(database_->prepare("UPDATE keys SET spec = ?4, usage = ?5, origin = ?6, state = ?7, multi_region = ?8, "
-                               "description = ?9, policy = ?10, "
-                               "created_ms = ?11, deletion_ms = ?12, pending_window_days = ?13, current_material = ?14 "
-                               "WHERE account = ?1 AND region = ?2 AND id = ?3"));
-    return run_on_one(bind_key(row, key), "key");
-  }
-
-  Result<void> remove_key(const KeyName& name) override {
-    Statement row = TRY(database_->prepare("DELETE FROM keys WHERE account = ?1 AND region = ?2 AND id = ?3"));
-    return run_on_one(bind_name(row, name), "key");
-  }
-
-  Result<void> insert_material(const KeyName& key, const Material& material) override {
-    Statement row =
-        TRY(database_->prepare("INSERT INTO materials (account, region, key_id, id, version, created_ms, wrapped) "
-                               "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"));
-    return bind_name(row, key)
-        .bind(4, ByteView(material.id))
-        .bind(5, std::int64_t{material.version})
-        .bind(6, to_ms(material.created))
-        .bind(7, ByteView(material.wrapped))
-        .run();
-  }
-
-  Result<void> insert_alias(const Realm& realm, const Alias& alias) override {
-    Statement row = TRY(database_->prepare(
-        "INSERT INTO aliases (account, region, name, key_id, created_ms, updated_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"));
-    return bind_alias(row, realm, alias).run();
-  }
-
-  Result<void> update_alias(const Realm& realm, const Alias& alias) override {
-    Statement row =
-        TRY(database_->prepare("UPDATE aliases SET key_id = ?4, created_ms = ?5, updated_ms = ?6 WHERE account = ?1 "
-                               "AND region = ?2 AND name = ?3"));
-    return run_on_one(bind_alias(row, realm, alias), "alias");
-  }
-
-  Result<void> remove_alias(const Realm& realm, std::string_view name) override {
-    Statement row = TRY(database_->prepare("DELETE FROM aliases WHERE account = ?1 AND region = ?2 AND name = ?3"));
-    return run_on_one(row.bind(1, realm.account).bind(2, realm.region).bind(3, name), "alias");
-  }
-
-  Result<void> set_tag(const KeyName& key, std::string_view tag, std::string_view value) override {
-    Statement row =
-        TRY(database_->prepare("INSERT INTO tags (account, region, key_id, tag, value) VALUES (?1, ?2, ?3, ?4, ?5) "
-                               "ON CONFLICT (account, region, key_id, tag) DO UPDATE SET value = ?5"));
-    return bind_name(row, key).bind(4, tag).bind(5, value).run();
-  }
-
-  Result<void> remove_tag(const KeyName& key, std::string_view tag) override {
-    Statement row =
-        TRY(database_->prepare("DELETE FROM tags WHERE account = ?1 AND region = ?2 AND key_id = ?3 AND tag = ?4"));
-    return run_on_one(bind_name(row, key).bind(4, tag), "tag");
+    lock.lock();
+    for (Pending* pending : batch) pending->done = true;
+    committing_ = false;
+    idle_.notify_all();
+    return mine.result;
   }
 
  private:
-  static Statement& bind_key(Statement& row, const Key& key) {
-    row.bind(1, key.realm.account).bind(2, key.realm.region).bind(3, key.id);
-    row.bind(4, to_string(key.spec))
-        .bind(5, to_string(key.usage))
-        .bind(6, to_string(key.origin))
-        .bind(7, to_string(key.state));
-    row.bind(8, std::int64_t{key.multi_region})
-        .bind(9, key.description)
-        .bind(10, key.policy)
-        .bind(11, to_ms(key.created));
-    key.deletion_date ? row.bind(12, to_ms(*key.deletion_date)) : row.bind_null(12);
-    key.pending_window_days ? row.bind(13, *key.pending_window_days) : row.bind_null(13);
-    key.current_material ? row.bind(14, ByteView(*key.current_material)) : row.bind_null(14);
-    return row;
+  struct Pending {
+    const Store::Change& change;
+    Result<void> result;
+    bool done;
+  };
+
+  static void fail_all(const std::vector<Pending*>& batch, const Error& error) {
+    for (Pending* pending : batch) {
+      if (pending->result.ok()) pending->result = error;
+    }
   }
 
-  static Statement& bind_alias(Statement& row, const Realm& realm, const Alias& alias) {
-    return row.bind(1, realm.account)
-        .bind(2, realm.region)
-        .bind(3, alias.name)
-        .bind(4, alias.key_id)
-        .bind(5, to_ms(alias.created))
-        .bind(6, to_ms(alias.updated));
+  // A change that fails is undone alone, unless the failure was the disk's: then SQLite has undone all.
+  Result<void> apply(Pending& pending) {
+    TRY(database_.execute("SAVEPOINT change"));
+    pending.result = pending.change(*rows_);
+    if (!in_transaction(database_)) return pending.result.ok() ? internal("transaction lost") : pending.result.error();
+    if (!pending.result.ok()) TRY(database_.execute("ROLLBACK TO change"));
+    return database_.execute("RELEASE change");
   }
 
-  Result<void> run_on_one(Statement& statement, std::string_view what) {
-    TRY(statement.run());
-    if (database_->changes() != 1) return not_found("{}: no such row", what);
-    return {};
+  void commit(const std::vector<Pending*>& batch) {
+    auto state = database_.execute("BEGIN IMMEDIATE");
+    for (std::size_t i = 0; state.ok() && i < batch.size(); ++i) state = apply(*batch[i]);
+    if (state.ok()) state = database_.execute("COMMIT");
+    if (state.ok()) return;
+    // A failed COMMIT may or may not have ended the transaction.
+    if (in_transaction(database_)) {
+      if (const auto undone = database_.execute("ROLLBACK"); !undone.ok()) state = undone;
+    }
+    fail_all(batch, state.error());
   }
 
-  std::unique_ptr<Database> database_;
+  Database& database_;
+  std::unique_ptr<StoreWriter> rows_;
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable idle_;
+  std::vector<Pending*> queue_;
+  bool committing_ = false;
 };
 
-class SqliteStore final : public Store {
+class FileStore final : public Store {
  public:
-  SqliteStore(std::unique_ptr<Database> writer, std::unique_ptr<Database> reader)
-      : writer_(std::move(writer)), reader_(std::move(reader)) {}
+  FileStore(std::unique_ptr<Database> writer, std::unique_ptr<Database> reader)
+      : writer_(std::move(writer)), reader_(std::move(reader)), commits_(*writer_), rows_(make_rows(*reader_)) {}
 
-  Result<void> write(const Change& change) override {
-    const std::lock_guard lock(write_mutex_);
-    TRY(writer_.database().execute("BEGIN IMMEDIATE"));
-    auto changed = change(writer_);
-    if (changed.ok()) changed = writer_.database().execute("COMMIT");
-    // A failed COMMIT may or may not have ended the transaction.
-    if (!changed.ok() && sqlite3_get_autocommit(writer_.database().handle()) == 0) {
-      TRY(writer_.database().execute("ROLLBACK"));
-    }
-    return changed;
-  }
-
-  Result<std::optional<Key>> find_key(const KeyName& name) override { return read()->find_key(name); }
-  Result<std::vector<std::string>> list_keys(const Realm& realm, std::string_view after, std::size_t limit) override {
-    return read()->list_keys(realm, after, limit);
-  }
-  Result<std::vector<KeyName>> list_due(WallTime now, std::size_t limit) override {
-    return read()->list_due(now, limit);
-  }
-  Result<std::vector<Material>> list_materials(const KeyName& name) override { return read()->list_materials(name); }
-  Result<std::optional<std::string>> find_material_owner(const Realm& realm, const MaterialId& id) override {
-    return read()->find_material_owner(realm, id);
-  }
-  Result<std::optional<Alias>> find_alias(const Realm& realm, std::string_view name) override {
-    return read()->find_alias(realm, name);
-  }
-  Result<std::vector<Alias>> list_aliases(const Realm& realm, std::string_view after, std::size_t limit) override {
-    return read()->list_aliases(realm, after, limit);
-  }
-  Result<std::vector<Alias>> list_aliases_of(const KeyName& key, std::string_view after, std::size_t limit) override {
-    return read()->list_aliases_of(key, after, limit);
-  }
-  Result<Tags> list_tags(const KeyName& key) override { return read()->list_tags(key); }
+  Result<void> write(const Change& change) override { return commits_.write(change, nullptr); }
+  Reading reader() override { return Reading(std::unique_lock(reading_), *rows_); }
 
  private:
-  // Locked holds the reading connection until the end of the expression that made it.
-  class Locked {
-   public:
-    explicit Locked(SqliteStore& store) : lock_(store.read_mutex_), reader_(store.reader_) {}
-    StoreReader* operator->() { return &reader_; }
+  std::unique_ptr<Database> writer_;
+  std::unique_ptr<Database> reader_;
+  GroupCommit commits_;
+  std::mutex reading_;
+  std::unique_ptr<StoreWriter> rows_;
+};
 
-   private:
-    std::lock_guard<std::mutex> lock_;
-    StoreReader& reader_;
-  };
-  Locked read() { return Locked(*this); }
+// MemoryStore has one connection, which readers and the writer take in turn.
+class MemoryStore final : public Store {
+ public:
+  explicit MemoryStore(std::unique_ptr<Database> database) : database_(std::move(database)), commits_(*database_) {}
 
-  std::mutex write_mutex_;
-  Connection writer_;
-  std::mutex read_mutex_;
-  Connection reader_;
+  Result<void> write(const Change& change) override { return commits_.write(change, &turn_); }
+  Reading reader() override { return Reading(std::unique_lock(turn_), commits_.rows()); }
+
+ private:
+  std::unique_ptr<Database> database_;
+  GroupCommit commits_;
+  std::mutex turn_;
 };
 
 Result<std::int64_t> read_number(Database& database, const char* pragma) {
@@ -371,9 +193,7 @@ Result<std::int64_t> inspect_unchanged(const os::Path& path, ByteView root_check
   return inspect(*database, root_check);
 }
 
-}  // namespace
-
-Result<std::unique_ptr<Store>> open_sqlite_store(const os::Path& path, ByteView root_check) {
+Result<std::unique_ptr<Database>> open_checked(const os::Path& path, ByteView root_check) {
   std::int64_t version = 0;
   if (is_empty_or_missing(path) && is_empty_or_missing(path.native() + "-wal")) {
     // SQLite creates files with mode 0644 and gives its log and index the database's own mode.
@@ -382,13 +202,72 @@ Result<std::unique_ptr<Store>> open_sqlite_store(const os::Path& path, ByteView 
   } else {
     version = TRY(inspect_unchanged(path, root_check).in(path.native()));
   }
-  auto writer = TRY(Database::open(path.native(), Access::kReadWrite));
-  TRY(configure(*writer).in(path.native()));
-  TRY(migrate(*writer, version, root_check).in(path.native()));
+  auto database = TRY(Database::open(path.native(), Access::kReadWrite));
+  TRY(configure(*database).in(path.native()));
+  TRY(migrate(*database, version, root_check).in(path.native()));
+  return database;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_sqlite_store(const os::Path& path, ByteView root_check) {
+  auto writer = TRY(open_checked(path, root_check));
   auto reader = TRY(Database::open(path.native(), Access::kReadWrite));
   TRY(configure(*reader).in(path.native()));
   TRY(reader->execute("PRAGMA query_only = ON"));
-  return std::unique_ptr<Store>(std::make_unique<SqliteStore>(std::move(writer), std::move(reader)));
+  return std::unique_ptr<Store>(std::make_unique<FileStore>(std::move(writer), std::move(reader)));
+}
+
+Result<std::unique_ptr<Store>> create_memory_store() {
+  auto database = TRY(Database::open(":memory:", Access::kCreate));
+  TRY(database->execute("PRAGMA foreign_keys = ON"));
+  TRY(migrate(*database, 0, Bytes(32)));
+  return std::unique_ptr<Store>(std::make_unique<MemoryStore>(std::move(database)));
+}
+
+Result<void> check_database(const os::Path& path, ByteView root_check) {
+  if (is_empty_or_missing(path)) return not_found("{}: no database", path.native());
+  TRY(inspect_unchanged(path, root_check).in(path.native()));
+  return {};
+}
+
+Result<void> backup(const os::Path& from, const os::Path& to) {
+  const auto source = TRY(Database::open(from.native(), Access::kReadWrite));
+  // The copy is this program's own while it is made: a crash leaves no half of a database under the name.
+  const UniqueFd created = TRY(os::open(to, O_CREAT | O_EXCL | O_RDWR, 0600));
+  const auto target = TRY(Database::open(to.native(), Access::kReadWrite));
+  sqlite3_backup* copy = sqlite3_backup_init(target->handle(), "main", source->handle(), "main");
+  if (copy == nullptr) return sqlite_error(target->handle(), to.native());
+  const int stepped = sqlite3_backup_step(copy, -1);
+  const int finished = sqlite3_backup_finish(copy);
+  if (stepped != SQLITE_DONE || finished != SQLITE_OK) return sqlite_error(target->handle(), to.native());
+  // A copy of a database in WAL mode would want its log beside it.
+  TRY(target->execute("PRAGMA journal_mode = DELETE"));
+  if (::fsync(created.get()) != 0) return errno_error(to.native());
+  return {};
+}
+
+Result<std::size_t> rewrap(const os::Path& path, const RootKey& from, const RootKey& to, Rng& rng) {
+  TRY(check_database(path, from.check_value()));
+  const auto database = TRY(open_checked(path, from.check_value()));
+  GroupCommit commits(*database);
+  std::size_t count = 0;
+  TRY(commits.write(
+      [&](StoreWriter& writer) -> Result<void> {
+        for (auto& [name, material] : TRY(writer.list_all_materials())) {
+          if (material.wrapped.empty()) continue;
+          const std::string arn = key_arn(name.realm, name.id);
+          const Secret secret = TRY(from.unwrap_material(arn, material.id, material.version, material.wrapped).in(arn));
+          material.wrapped = to.wrap_material(arn, material.id, material.version, secret, rng);
+          TRY(writer.update_material(name, material));
+          ++count;
+        }
+        Statement row = TRY(database->prepare("UPDATE meta SET value = ?2 WHERE name = ?1"));
+        const Bytes check = to.check_value();
+        return row.bind(1, kRootCheck).bind(2, ByteView(check)).run();
+      },
+      nullptr));
+  return count;
 }
 
 }  // namespace casemate::kms::store::sqlite

@@ -3,12 +3,18 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
+#include <thread>
 
+#include "base/encoding.h"
+#include "crypto/rng.h"
+#include "kms/identifier.h"
 #include "kms/store/sqlite/schema.h"
 #include "kms/store/sqlite/statement.h"
 #include "kms/store_suite.h"
@@ -42,7 +48,12 @@ std::unique_ptr<Store> make_store() {
   return store.take();
 }
 
-INSTANTIATE_TEST_SUITE_P(Sqlite, StoreSuite, testing::Values(StoreMaker{"sqlite", make_store}),
+std::unique_ptr<Store> make_memory_store() {
+  return store::sqlite::create_memory_store().take();
+}
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, StoreSuite,
+                         testing::Values(StoreMaker{"file", make_store}, StoreMaker{"memory", make_memory_store}),
                          [](const auto& instance) { return instance.param.name; });
 
 Key test_key(std::string id) {
@@ -74,7 +85,7 @@ TEST(SqliteStore, KeepsRowsAcrossReopeningInAFileForTheOwnerOnly) {
   }
   auto store = open_sqlite_store(folder / "kms.db", kCheck);
   ASSERT_THAT(store, IsOk());
-  EXPECT_THAT((*store)->find_key({test_key("a").realm, "a"}), IsOkAnd(testing::Optional(test_key("a"))));
+  EXPECT_THAT((*store)->reader()->find_key({test_key("a").realm, "a"}), IsOkAnd(testing::Optional(test_key("a"))));
 }
 
 TEST(SqliteStore, KeepsEveryAcknowledgedWriteWhenKilled) {
@@ -99,7 +110,9 @@ TEST(SqliteStore, KeepsEveryAcknowledgedWriteWhenKilled) {
   auto store = open_sqlite_store(folder / "kms.db", kCheck);
   ASSERT_THAT(store, IsOk());
   for (unsigned i = 0; i <= last; ++i) {
-    EXPECT_THAT((*store)->find_key({test_key("").realm, std::to_string(i)}), IsOkAnd(testing::Ne(std::nullopt))) << i;
+    EXPECT_THAT((*store)->reader()->find_key({test_key("").realm, std::to_string(i)}),
+                IsOkAnd(testing::Ne(std::nullopt)))
+        << i;
   }
 }
 
@@ -130,7 +143,7 @@ TEST(SqliteStore, RefusesAnotherRootKeyWithoutTouchingTheLogOfAKilledProcess) {
   EXPECT_EQ(content(folder / "killed.db-wal"), log);
   auto store = open_sqlite_store(folder / "killed.db", kCheck);
   ASSERT_THAT(store, IsOk());
-  EXPECT_THAT((*store)->find_key({test_key("a").realm, "a"}), IsOkAnd(testing::Ne(std::nullopt)));
+  EXPECT_THAT((*store)->reader()->find_key({test_key("a").realm, "a"}), IsOkAnd(testing::Ne(std::nullopt)));
 }
 
 TEST(SqliteStore, RefusesWhatIsDamagedOrNoneOfOurs) {
@@ -151,6 +164,101 @@ TEST(SqliteStore, RefusesWhatIsDamagedOrNoneOfOurs) {
   other->reset();
   EXPECT_THAT(open_sqlite_store(folder / "other.db", kCheck),
               IsError(ErrorCode::kMalformed, testing::HasSubstr("not a database of this program")));
+}
+
+TEST(SqliteStore, MigratesTheFirstSchemaAndKeepsItsRows) {
+  const TemporaryFolder folder;
+  {
+    auto old = store::sqlite::Database::open((folder / "kms.db").native(), store::sqlite::Access::kCreate).take();
+    ASSERT_THAT(old->execute(store::sqlite::kMigrations[0]), IsOk());
+    ASSERT_THAT(old->execute(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = 1; INSERT INTO meta VALUES "
+                                         "('root_check', x'{}'); INSERT INTO keys (account, region, id, spec, usage, "
+                                         "origin, state, multi_region, description, policy, created_ms) VALUES "
+                                         "('111122223333', 'us-east-1', 'a', 'SYMMETRIC_DEFAULT', 'ENCRYPT_DECRYPT', "
+                                         "'AWS_KMS', 'Enabled', 0, '', '', 0)",
+                                         store::sqlite::kApplicationId, encode_hex(kCheck))
+                                 .c_str()),
+                IsOk());
+  }
+  auto store = open_sqlite_store(folder / "kms.db", kCheck);
+  ASSERT_THAT(store, IsOk());
+  EXPECT_THAT((*store)->reader()->find_key({test_key("a").realm, "a"}), IsOkAnd(testing::Optional(test_key("a"))));
+  EXPECT_THAT(insert(**store, "b"), IsOk());
+}
+
+TEST(SqliteStore, IsCopiedWhileItIsWritten) {
+  const TemporaryFolder folder;
+  auto store = open_sqlite_store(folder / "kms.db", kCheck);
+  ASSERT_THAT(store, IsOk());
+  ASSERT_THAT(insert(**store, "before"), IsOk());
+  std::atomic<bool> ending = false;
+  std::thread writer([&] {
+    for (int i = 0; !ending; ++i) EXPECT_THAT(insert(**store, std::to_string(i)), IsOk());
+  });
+  const auto copied = store::sqlite::backup(folder / "kms.db", folder / "copy.db");
+  ending = true;
+  writer.join();
+  ASSERT_THAT(copied, IsOk());
+  EXPECT_THAT(store::sqlite::backup(folder / "kms.db", folder / "copy.db"), IsError(ErrorCode::kConflict));
+  struct stat status {};
+  ASSERT_EQ(::stat((folder / "copy.db").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0600U);
+  EXPECT_THAT(store::sqlite::check_database(folder / "copy.db", kCheck), IsOk());
+  auto copy = open_sqlite_store(folder / "copy.db", kCheck);
+  ASSERT_THAT(copy, IsOk());
+  EXPECT_THAT((*copy)->reader()->find_key({test_key("").realm, "before"}), IsOkAnd(testing::Ne(std::nullopt)));
+}
+
+TEST(SqliteStore, WrapsEveryMaterialUnderAnotherRootKey) {
+  const TemporaryFolder folder;
+  crypto::SystemRng rng;
+  const RootKey before = RootKey::generate(rng);
+  const RootKey after = RootKey::generate(rng);
+  const std::string arn = key_arn(test_key("a").realm, "a");
+  Material material;
+  material.id.fill(3);
+  material.wrapped = before.wrap_material(arn, material.id, 1, Secret::copy_of(as_bytes("secret")), rng);
+  {
+    auto store = open_sqlite_store(folder / "kms.db", before.check_value());
+    ASSERT_THAT(store, IsOk());
+    ASSERT_THAT(insert(**store, "a"), IsOk());
+    ASSERT_THAT((*store)->write([&](StoreWriter& w) {
+      return w.insert_material({test_key("a").realm, "a"}, material);
+    }),
+                IsOk());
+  }
+  EXPECT_THAT(store::sqlite::rewrap(folder / "kms.db", after, before, rng), IsError(ErrorCode::kUntrusted));
+  EXPECT_THAT(store::sqlite::rewrap(folder / "kms.db", before, after, rng), IsOkAnd(1U));
+  EXPECT_THAT(open_sqlite_store(folder / "kms.db", before.check_value()), IsError(ErrorCode::kUntrusted));
+  auto store = open_sqlite_store(folder / "kms.db", after.check_value());
+  ASSERT_THAT(store, IsOk());
+  const auto kept = (*store)->reader()->list_materials({test_key("a").realm, "a"});
+  ASSERT_THAT(kept, IsOkAnd(testing::SizeIs(1)));
+  const auto opened = after.unwrap_material(arn, material.id, 1, kept->front().wrapped);
+  ASSERT_THAT(opened, IsOk());
+  EXPECT_EQ(as_text(opened->expose()), "secret");
+}
+
+// The limit on the size of files stands for a full disk: SQLite gets EFBIG where it would get ENOSPC.
+TEST(SqliteStore, RefusesWritesWithoutSpaceServesReadsAndRecovers) {
+  const TemporaryFolder folder;
+  auto store = open_sqlite_store(folder / "kms.db", kCheck);
+  ASSERT_THAT(store, IsOk());
+  ASSERT_THAT(insert(**store, "before"), IsOk());
+  ::signal(SIGXFSZ, SIG_IGN);
+  rlimit unlimited{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &unlimited), 0);
+  rlimit full = unlimited;
+  full.rlim_cur = std::filesystem::file_size(folder / "kms.db-wal");
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &full), 0);
+  const auto refused = insert(**store, "refused");
+  const auto read = (*store)->reader()->find_key({test_key("").realm, "before"});
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+  EXPECT_FALSE(refused.ok());
+  EXPECT_THAT(read, IsOkAnd(testing::Ne(std::nullopt)));
+  EXPECT_THAT(insert(**store, "after"), IsOk());
+  EXPECT_THAT((*store)->reader()->find_key({test_key("").realm, "refused"}), IsOkAnd(testing::Eq(std::nullopt)));
+  EXPECT_THAT((*store)->reader()->find_key({test_key("").realm, "after"}), IsOkAnd(testing::Ne(std::nullopt)));
 }
 
 TEST(SqliteStore, RefusesANewerSchema) {

@@ -7,7 +7,7 @@
 
 #include "base/test_matchers.h"
 #include "crypto/rng.h"
-#include "kms/store/memory/memory_store.h"
+#include "kms/store/sqlite/sqlite_store.h"
 
 namespace casemate::kms {
 namespace {
@@ -34,7 +34,7 @@ class KeyringTest : public testing::Test {
 
   crypto::SystemRng rng_;
   FixedClock clock_{WallTime{std::chrono::hours{500'000}}};
-  std::unique_ptr<Store> store_ = store::memory::create_memory_store();
+  std::unique_ptr<Store> store_ = store::sqlite::create_memory_store().take();
   RootKey root_ = RootKey::generate(rng_);
   // So few are kept that every test also meets keys that were put out.
   Keyring keyring_{*store_, root_, clock_, rng_, {.cached_keys = 2}};
@@ -96,7 +96,7 @@ TEST_F(KeyringTest, HidesAndThenDeletesKeysThatAreDue) {
   EXPECT_EQ(find(key->key.id), nullptr);
   EXPECT_EQ(keyring_.cancel_deletion(*key).error().kind, FaultKind::kNotFound);
   EXPECT_THAT(keyring_.delete_due(), IsOkAnd(1U));
-  EXPECT_THAT(store_->find_key(key->name()), IsOkAnd(testing::Eq(std::nullopt)));
+  EXPECT_THAT(store_->reader()->find_key(key->name()), IsOkAnd(testing::Eq(std::nullopt)));
   EXPECT_EQ(keyring_.set_policy(*key, kPolicy).error().kind, FaultKind::kNotFound);
 }
 

@@ -15,7 +15,7 @@
 #include "json/value.h"
 #include "kms/api/operations.h"
 #include "kms/api/service.h"
-#include "kms/store/memory/memory_store.h"
+#include "kms/store/sqlite/sqlite_store.h"
 #include "sigv4/sigv4.h"
 
 namespace casemate::kms::api {
@@ -80,6 +80,7 @@ class ServiceTest : public testing::Test {
     folder_ = ::mkdtemp(name);
     audit_ = audit::Trail::open(folder_ / "audit.jsonl", kNow).take();
     ServiceOptions options;
+    options.regions = {"us-east-1", "eu-west-1"};
     EXPECT_THAT(options.trust.add_pem("local", hierarchy_.root_pem()), IsOk());
     options.principal_exists = [](const iam::PrincipalName& principal) {
       return principal.text.find("nobody") == std::string::npos;
@@ -90,7 +91,8 @@ class ServiceTest : public testing::Test {
   ~ServiceTest() override { std::filesystem::remove_all(folder_); }
 
   enum class Who { kAdmin, kParent };
-  Reply call(std::string_view operation, json::Object parameters, Who who = Who::kAdmin) {
+  Reply call(std::string_view operation, json::Object parameters, Who who = Who::kAdmin,
+             std::string_view region = kRegion) {
     http::Request request;
     request.method = "POST";
     request.target = "/";
@@ -101,7 +103,7 @@ class ServiceTest : public testing::Test {
     request.peer = "127.0.0.1";
     request.secure = true;
     const auto credentials = sigv4::Credentials::of(who == Who::kAdmin ? "AKIDADMIN" : "ASIAPARENT", "secret");
-    EXPECT_THAT(sigv4::sign(request, credentials, kRegion, "kms", clock_.now()), IsOk());
+    EXPECT_THAT(sigv4::sign(request, credentials, region, "kms", clock_.now()), IsOk());
     return send(request);
   }
   Reply send(const http::Request& request) {
@@ -157,7 +159,7 @@ class ServiceTest : public testing::Test {
   crypto::SystemRng rng_;
   FixedClock clock_{kNow};
   attestation::Hierarchy hierarchy_ = attestation::Hierarchy::create({}, kNow, rng_);
-  std::unique_ptr<Store> store_ = store::memory::create_memory_store();
+  std::unique_ptr<Store> store_ = store::sqlite::create_memory_store().take();
   RootKey root_ = RootKey::generate(rng_);
   Keyring keyring_{*store_, root_, clock_, rng_};
   Credentials credentials_;
