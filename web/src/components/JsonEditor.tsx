@@ -71,7 +71,7 @@ export default function JsonEditor({value, onChange, readOnly = false, label, ma
           keymap.of([...defaultKeymap, ...historyKeymap, {...indentWithTab, key: 'Ctrl-]', run: indentWithTab.run, shift: undefined}]),
           EditorView.lineWrapping,
           EditorState.readOnly.of(readOnly),
-          EditorView.contentAttributes.of({'aria-label': label, ...(readOnly ? {'aria-readonly': 'true'} : {})}),
+          EditorView.contentAttributes.of({tabindex: '0', 'aria-label': label, ...(readOnly ? {'aria-readonly': 'true'} : {})}),
           appearance.current.of(look(dark)),
           EditorView.updateListener.of(update => {
             if (update.docChanged) change.current?.(update.state.doc.toString());
