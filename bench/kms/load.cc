@@ -19,6 +19,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -100,7 +101,9 @@ int main(int argc, char** argv) {
     return 2;
   }
   std::ifstream file(argv[3], std::ios::binary);
-  const std::string request{std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream content;
+  content << file.rdbuf();
+  const std::string request = content.str();
   const auto connections = static_cast<std::size_t>(std::atoi(argv[4]));
   SSL_CTX* context = SSL_CTX_new(TLS_client_method());
   std::atomic<bool> ending = false;
