@@ -9,4 +9,4 @@ casemate_setup test
 casemate_build dev all
 casemate_blobs
 casemate_step "Testing"
-exec ctest --test-dir build --output-on-failure --no-tests=error "$@"
+exec ctest --test-dir build -j2 --output-on-failure --no-tests=error "$@"

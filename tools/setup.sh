@@ -103,7 +103,7 @@ casemate_build() {
 
 # The kernel and init that nitro-cli puts into images when no other blobs are named.
 casemate_blobs() {
-  if [ ! -s build/blobs/bzImage ]; then
+  if [ ! -s build/blobs/bzImage ] || [ ! -d build/blobs/modules ]; then
     casemate_step "Preparing the enclave kernel"
     casemate_quiet build/blobs.log blobs/prepare.sh build/blobs
   fi

@@ -220,6 +220,8 @@ Result<Endpoints> bring_up(const os::Paths& paths, const UpOptions& options) {
   TRY(os::remove(paths.endpoints()));
   TRY(os::remove(paths.casemated_pid()));
   TRY(prepare_platform(paths, options));
+  // The parent's programs know a local platform by this folder.
+  TRY(os::make_private_directories(paths.fabric()));
   const os::Path log = paths.run / "casemated.log";
   const os::ProcessId child = TRY(start_casemated(paths, options, log));
   return await_casemated(paths, child, log);
