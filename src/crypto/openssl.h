@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owners of OpenSSL's handles and the clearing of its error queue. Included by sources of this folder only.
+// Owners of OpenSSL's handles, the clearing of its error queue, and the DER forms of keys. Included by sources of this folder only.
 #pragma once
 
 #include <openssl/bio.h>
@@ -7,6 +7,9 @@
 #include <openssl/evp.h>
 
 #include <memory>
+
+#include "base/bytes.h"
+#include "base/secret.h"
 
 namespace casemate::crypto {
 
@@ -29,5 +32,11 @@ struct ErrorQueueGuard {
   ErrorQueueGuard& operator=(const ErrorQueueGuard&) = delete;
   ~ErrorQueueGuard() { ERR_clear_error(); }
 };
+
+// spki_of and pkcs8_of give a key's SubjectPublicKeyInfo and PrivateKeyInfo in DER; read_pkcs8 is null unless `der` is
+// one PrivateKeyInfo and nothing after it. All want an ErrorQueueGuard around them.
+Bytes spki_of(EVP_PKEY* key);
+Secret pkcs8_of(EVP_PKEY* key);
+PkeyHandle read_pkcs8(const Secret& der);
 
 }  // namespace casemate::crypto

@@ -247,12 +247,7 @@ Result<PublicKey> PublicKey::parse_spki(KeyKind kind, ByteView der) {
 
 Bytes PublicKey::spki() const {
   const ErrorQueueGuard guard;
-  unsigned char* der = nullptr;
-  const int size = i2d_PUBKEY(key_.get(), &der);
-  CASEMATE_CHECK(size > 0);
-  Bytes out(der, der + size);
-  OPENSSL_free(der);
-  return out;
+  return spki_of(key_.get());
 }
 
 bool PublicKey::verify(SignatureScheme scheme, MessageForm form, ByteView message, ByteView signature) const {
@@ -320,11 +315,7 @@ Result<PrivateKey> PrivateKey::generate(KeyKind kind) {
 
 Result<PrivateKey> PrivateKey::parse_pkcs8(KeyKind kind, const Secret& der, Check check) {
   const ErrorQueueGuard guard;
-  const unsigned char* next = der.expose().data();
-  using Info = std::unique_ptr<PKCS8_PRIV_KEY_INFO, FreeWith<PKCS8_PRIV_KEY_INFO_free>>;
-  const Info info(d2i_PKCS8_PRIV_KEY_INFO(nullptr, &next, static_cast<long>(der.size())));
-  if (info == nullptr || next != der.expose().data() + der.size()) return malformed("private key: no PKCS#8");
-  std::shared_ptr<EVP_PKEY> key(EVP_PKCS82PKEY(info.get()), FreeKey{});
+  std::shared_ptr<EVP_PKEY> key(read_pkcs8(der));
   if (key == nullptr) return malformed("private key: no PKCS#8");
   if (!is_of_kind(key.get(), kind)) return malformed("private key: of another kind or size");
   if (check == Check::kPair) {
@@ -337,15 +328,7 @@ Result<PrivateKey> PrivateKey::parse_pkcs8(KeyKind kind, const Secret& der, Chec
 
 Secret PrivateKey::pkcs8() const {
   const ErrorQueueGuard guard;
-  using Info = std::unique_ptr<PKCS8_PRIV_KEY_INFO, FreeWith<PKCS8_PRIV_KEY_INFO_free>>;
-  const Info info(EVP_PKEY2PKCS8(key_.get()));
-  CASEMATE_CHECK(info != nullptr);
-  unsigned char* der = nullptr;
-  const int size = i2d_PKCS8_PRIV_KEY_INFO(info.get(), &der);
-  CASEMATE_CHECK(size > 0);
-  Secret out(Bytes(der, der + size));
-  OPENSSL_clear_free(der, static_cast<std::size_t>(size));
-  return out;
+  return pkcs8_of(key_.get());
 }
 
 Result<Bytes> PrivateKey::sign(SignatureScheme scheme, MessageForm form, ByteView message) const {

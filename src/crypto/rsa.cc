@@ -64,12 +64,7 @@ unsigned RsaPublicKey::bits() const {
 
 Bytes RsaPublicKey::spki() const {
   const ErrorQueueGuard guard;
-  unsigned char* der = nullptr;
-  const int size = i2d_PUBKEY(key_.get(), &der);
-  CASEMATE_CHECK(size > 0);
-  Bytes out(der, der + size);
-  OPENSSL_free(der);
-  return out;
+  return spki_of(key_.get());
 }
 
 Result<Bytes> RsaPublicKey::encrypt_oaep_sha256(ByteView plaintext) const {
@@ -95,12 +90,9 @@ Result<RsaPrivateKey> RsaPrivateKey::generate(unsigned bits) {
 
 Result<RsaPrivateKey> RsaPrivateKey::parse_pkcs8(const Secret& der) {
   const ErrorQueueGuard guard;
-  const unsigned char* next = der.expose().data();
-  using Info = std::unique_ptr<PKCS8_PRIV_KEY_INFO, FreeWith<PKCS8_PRIV_KEY_INFO_free>>;
-  const Info info(d2i_PKCS8_PRIV_KEY_INFO(nullptr, &next, static_cast<long>(der.size())));
-  if (info == nullptr || next != der.expose().data() + der.size()) return malformed("rsa private key: no PKCS#8");
-  std::shared_ptr<EVP_PKEY> key(EVP_PKCS82PKEY(info.get()), FreePkey{});
-  if (key == nullptr || EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_RSA) return malformed("rsa private key: not RSA");
+  std::shared_ptr<EVP_PKEY> key(read_pkcs8(der));
+  if (key == nullptr) return malformed("rsa private key: no PKCS#8");
+  if (EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_RSA) return malformed("rsa private key: not RSA");
   return RsaPrivateKey(std::move(key));
 }
 
@@ -111,15 +103,7 @@ RsaPublicKey RsaPrivateKey::public_key() const {
 
 Secret RsaPrivateKey::pkcs8() const {
   const ErrorQueueGuard guard;
-  using Info = std::unique_ptr<PKCS8_PRIV_KEY_INFO, FreeWith<PKCS8_PRIV_KEY_INFO_free>>;
-  const Info info(EVP_PKEY2PKCS8(key_.get()));
-  CASEMATE_CHECK(info != nullptr);
-  unsigned char* der = nullptr;
-  const int size = i2d_PKCS8_PRIV_KEY_INFO(info.get(), &der);
-  CASEMATE_CHECK(size > 0);
-  Secret out(Bytes(der, der + size));
-  OPENSSL_clear_free(der, static_cast<std::size_t>(size));
-  return out;
+  return pkcs8_of(key_.get());
 }
 
 unsigned RsaPrivateKey::bits() const {
