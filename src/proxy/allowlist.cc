@@ -25,13 +25,19 @@ bool host_matches(const std::string& entry, const std::string& host) {
 
 }  // namespace
 
+Result<std::uint32_t> parse_vsock_port(std::string_view text) {
+  std::uint32_t port = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (text.empty() || failure != std::errc{} || end != text.data() + text.size())
+    return malformed("vsock port: want a number up to 4294967295");
+  return port;
+}
+
 Result<Route> parse_route(std::string_view text) {
   const auto equals = text.find('=');
   if (equals == std::string_view::npos) return malformed("want PORT=HOST:PORT");
   Route route;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + equals, route.port);
-  if (equals == 0 || failure != std::errc{} || end != text.data() + equals)
-    return malformed("vsock port: want a number up to 4294967295");
+  route.port = TRY(parse_vsock_port(text.substr(0, equals)));
   route.remote = TRY(parse_host_port(text.substr(equals + 1)));
   return route;
 }

@@ -20,6 +20,8 @@ struct Route {
   friend auto operator<=>(const Route&, const Route&) = default;
 };
 
+// parse_vsock_port takes a decimal number of 32 bits.
+Result<std::uint32_t> parse_vsock_port(std::string_view text);
 // parse_route takes PORT=HOST:PORT.
 Result<Route> parse_route(std::string_view text);
 

@@ -82,7 +82,8 @@ Result<TransportChoice> parse_transport(const std::string& text) {
 Result<void> read_routes(const Raw& raw, Options& options) {
   if (!raw.local_port.empty()) {
     if (raw.remote_port.empty()) return malformed("want <local_port> <remote_addr> <remote_port>");
-    proxy::Route route = TRY(proxy::parse_route(raw.local_port + "=placeholder:1").in("local_port"));
+    proxy::Route route;
+    route.port = TRY(proxy::parse_vsock_port(raw.local_port).in("local_port"));
     route.remote.host = TRY(proxy::canonical_host(raw.remote_host).in("remote_addr"));
     route.remote.port = TRY(proxy::parse_port(raw.remote_port).in("remote_port"));
     options.routes.push_back(std::move(route));
