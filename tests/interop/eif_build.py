@@ -64,7 +64,7 @@ def config_of(layers, run, architecture="amd64"):
                        "rootfs": {"type": "layers", "diff_ids": [digest(l) for l in layers]}}).encode()
 
 
-RUN = {"Cmd": ["/app/run", "--port", "5000"], "Env": ["PATH=/bin"], "WorkingDir": "/work/dir"}
+RUN = {"Cmd": ["/app/run", "--port", "5000"], "Env": ["PATH=/bin"], "WorkingDir": "/srv/dir"}
 CONFIG = config_of(LAYERS, RUN)
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
