@@ -245,7 +245,7 @@ class EnclaveImages(unittest.TestCase):
         self.assertEqual(os.readlink(root / "z"), "a")
         self.assertFalse((root / "gone").exists())
         self.assertEqual(os.listdir(root / "old"), ["g"])
-        self.assertTrue((root / "work/dir").is_dir())
+        self.assertTrue((root / "srv/dir").is_dir())
         self.assertTrue((root / "etc").is_dir() and not (root / "etc").is_symlink())
         self.assertEqual((root / "app" / ("n" * 150)).read_bytes(), b"long")
         self.assertEqual((target / "cmd").read_text(), "/app/run\n--port\n5000\n")
