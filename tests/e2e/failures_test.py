@@ -139,7 +139,7 @@ class KilledProcesses(unittest.TestCase):
         key = make_key(p)
         uri = p.build_with_buildah("data-processing", "data-processing")
         p.build_enclave(uri, "data-processing")
-        mounts = pathlib.Path("/proc/self/mountinfo").read_text().count("casemate-e2e")
+        mounts = pathlib.Path("/proc/self/mountinfo").read_text().count(p.folder.name)
         for victim in ("casemated", "casemate-enclave", "vsock-proxy", "/server"):
             with self.subTest(victim):
                 p.up()
@@ -156,7 +156,7 @@ class KilledProcesses(unittest.TestCase):
                 proxy.wait(10)
                 self.assertEqual(p.processes(), {}, victim)
                 self.assertEqual(leftover_sockets(p), [], victim)
-                self.assertEqual(pathlib.Path("/proc/self/mountinfo").read_text().count("casemate-e2e"), mounts)
+                self.assertEqual(pathlib.Path("/proc/self/mountinfo").read_text().count(p.folder.name), mounts)
         p.up()
         self.assertEqual(p.aws(f"kms describe-key --key-id {key} --query KeyMetadata.KeyState --output text", p.admin).out.strip(), "Enabled")
 
