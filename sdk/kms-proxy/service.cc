@@ -5,6 +5,7 @@
 
 #include "base/encoding.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "json/value.h"
 #include "sigv4/sigv4.h"
 
@@ -54,7 +55,7 @@ http::Response error_response(const Error& error) {
 // What a web page or a rebound name in reach of a fetch inside the enclave would send instead.
 bool loopback_host(std::string_view host) {
   if (const auto colon = host.rfind(':'); colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) host = host.substr(0, colon);
-  return host == "127.0.0.1" || host == "[::1]" || http::equal_ignoring_case(host, "localhost");
+  return host == "127.0.0.1" || host == "[::1]" || equal_ignoring_case(host, "localhost");
 }
 
 // operation_of checks what identifies a KMS request. Errors: kMalformed.

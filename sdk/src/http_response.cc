@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sdk/src/http_response.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <charconv>
@@ -128,8 +129,8 @@ Result<void> ResponseParser::end_of_head() {
   }
   const http::Headers& headers = response_.headers;
   const std::string* connection = headers.find("connection");
-  const bool close = connection != nullptr && http::equal_ignoring_case(*connection, "close");
-  const bool keep = connection != nullptr && http::equal_ignoring_case(*connection, "keep-alive");
+  const bool close = connection != nullptr && equal_ignoring_case(*connection, "close");
+  const bool keep = connection != nullptr && equal_ignoring_case(*connection, "keep-alive");
   keep_alive_ = minor_zero_ ? keep : !close;
 
   const std::string* coding = headers.find("transfer-encoding");
@@ -142,7 +143,7 @@ Result<void> ResponseParser::end_of_head() {
     return {};
   }
   if (coding != nullptr) {
-    if (minor_zero_ || !http::equal_ignoring_case(*coding, "chunked")) return unsupported("http response: transfer coding, want chunked");
+    if (minor_zero_ || !equal_ignoring_case(*coding, "chunked")) return unsupported("http response: transfer coding, want chunked");
     state_ = State::kChunkSize;
     return {};
   }

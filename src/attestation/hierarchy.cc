@@ -29,9 +29,6 @@ constexpr auto kMargin = minutes(10);
 // A leaf serves this long at most; real ones were seen for 2 h 22 min.
 constexpr auto kLeafReuse = hours(2) + minutes(20);
 
-x509::Seconds to_seconds(WallTime time) {
-  return std::chrono::floor<seconds>(time).time_since_epoch().count();
-}
 WallTime to_time(x509::Seconds time) { return WallTime(seconds(time)); }
 
 std::string random_hex(std::size_t bytes, Rng& rng) {
@@ -78,7 +75,7 @@ constexpr std::uint16_t kAuthorityUsage = x509::kDigitalSignature | x509::kKeyCe
 Authority make_authority(Level level, const HierarchyNames& names, const Authority* issuer, WallTime now, Rng& rng) {
   crypto::EcPrivateKey key = crypto::EcPrivateKey::generate(crypto::Curve::kP384, rng);
   x509::CertificateTemplate fields;
-  fields.not_before = to_seconds(now - kBackdate);
+  fields.not_before = x509::to_seconds(now - kBackdate);
   fields.public_key = key.public_key().spki_der();
   fields.subject_key_id = x509::key_id(key.public_key());
   fields.key_usage = x509::Certificate::KeyUsages{true, kAuthorityUsage};
@@ -234,11 +231,11 @@ Result<Signer> Hierarchy::issue_leaf(std::string_view module_id, WallTime now, R
   now -= earlier;
   x509::CertificateTemplate fields;
   fields.serial = enclave_id;
-  append_be<8>(fields.serial, static_cast<std::uint64_t>(to_seconds(now)));
+  append_be<8>(fields.serial, static_cast<std::uint64_t>(x509::to_seconds(now)));
   fields.issuer = to_bytes(parent.subject);
   fields.subject = x509::encode_name(host_name(fmt::format("{}.{}.{}", module_id, names_.region, kPartition)));
-  fields.not_before = to_seconds(now - kLeafBackdate);
-  fields.not_after = to_seconds(now + kLeafLife);
+  fields.not_before = x509::to_seconds(now - kLeafBackdate);
+  fields.not_after = x509::to_seconds(now + kLeafLife);
   fields.public_key = key.public_key().spki_der();
   fields.basic_constraints = x509::Certificate::BasicConstraints{true, false, std::nullopt};
   fields.key_usage = x509::Certificate::KeyUsages{false, x509::kDigitalSignature | x509::kNonRepudiation};

@@ -12,11 +12,7 @@
 namespace casemate::attestation {
 namespace {
 
-x509::Seconds to_seconds(WallTime time) {
-  return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
-}
-
-std::string time_text(x509::Seconds seconds) { return format_rfc3339(WallTime(std::chrono::seconds(seconds))); }
+std::string time_text(x509::Seconds time) { return format_rfc3339(WallTime(std::chrono::seconds(time))); }
 
 // shown renders bytes for a report: whole digests, the beginning of anything longer.
 std::string shown(ByteView bytes) {
@@ -75,7 +71,7 @@ class Verification {
     if (!parsed.ok()) return std::move(parsed).error();
     Document& document = parsed.value();
     if (report_ != nullptr) report_->document = document;
-    const x509::Seconds at = to_seconds(policy_.at.value_or(document.timestamp));
+    const x509::Seconds at = x509::to_seconds(policy_.at.value_or(document.timestamp));
     const TrustAnchor* anchor = check_root(document);
     if (must_stop()) return first_error();
     const std::shared_ptr<const Chain> chain = check_chain(document, anchor, at);

@@ -22,7 +22,7 @@ using testing::HasSubstr;
 constexpr WallTime kNow = Lab::kNow;
 constexpr std::int64_t kNowSeconds = Lab::kNowSeconds;
 
-Bytes hex(std::string_view text) { return decode_hex(text).take(); }
+Bytes of_hex(std::string_view text) { return decode_hex(text).take(); }
 
 testing::AssertionResult refused(Lab& lab, std::string_view text, ErrorCode code = ErrorCode::kUntrusted) {
   const auto verified = lab.verify_now();
@@ -108,7 +108,7 @@ TEST(Verify, RejectsAKeyThatIsNotOnP384) {
   lab.nodes[4].fields.public_key = crypto::EcPrivateKey::generate(crypto::Curve::kP256, lab.rng).public_key().spki_der();
   EXPECT_TRUE(refused(lab, "certificate: profile: public key: P-256, want P-384"));
   // An RSA SubjectPublicKeyInfo (cut short; its form is what counts).
-  lab.nodes[4].fields.public_key = hex("301a300d06092a864886f70d0101010500030900300602010f020103");
+  lab.nodes[4].fields.public_key = of_hex("301a300d06092a864886f70d0101010500030900300602010f020103");
   EXPECT_TRUE(refused(lab, "no SubjectPublicKeyInfo"));
 }
 
@@ -117,7 +117,7 @@ TEST(Verify, RejectsAnotherSignatureAlgorithm) {
   lab.issue();
   // ecdsa-with-SHA256 in place of SHA384, in both places.
   Bytes& certificate = lab.nodes[2].certificate;
-  const Bytes sha384 = hex("06082a8648ce3d040303");
+  const Bytes sha384 = of_hex("06082a8648ce3d040303");
   for (auto at = std::search(certificate.begin(), certificate.end(), sha384.begin(), sha384.end()); at != certificate.end();
        at = std::search(at, certificate.end(), sha384.begin(), sha384.end())) {
     at[9] = 2;
@@ -211,7 +211,7 @@ TEST(Verify, RejectsAuthorityKeyIdsThatDiffer) {
 TEST(Verify, RejectsASignatureOfHalvesOutOfRange) {
   Lab lab;
   const Bytes good = lab.document();
-  const Bytes order = hex("ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973");
+  const Bytes order = of_hex("ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973");
   for (const Bytes& half : {Bytes(48), order, Bytes(48, 0xff)}) {
     for (const std::size_t back : {96U, 48U}) {
       Bytes bad = good;

@@ -10,7 +10,7 @@ namespace casemate::audit {
 namespace {
 
 constexpr std::size_t kPiece = 64 * 1024;
-constexpr std::string_view kDigits = "0123456789";
+constexpr std::string_view kDecimalDigits = "0123456789";
 
 std::string text_at(const json::Value& value, std::string_view name) {
   const std::string* text = value.string_at(name);
@@ -145,7 +145,7 @@ Result<std::vector<os::Path>> rotated_files(const os::Path& current) {
   for (const std::string& name : TRY(os::list(current.parent_path()))) {
     if (name.size() <= prefix.size() + suffix.size() || !name.starts_with(prefix) || !name.ends_with(suffix)) continue;
     const auto middle = std::string_view(name).substr(prefix.size(), name.size() - prefix.size() - suffix.size());
-    if (middle.find_first_not_of(kDigits) == std::string_view::npos) out.push_back(current.parent_path() / name);
+    if (middle.find_first_not_of(kDecimalDigits) == std::string_view::npos) out.push_back(current.parent_path() / name);
   }
   return out;
 }

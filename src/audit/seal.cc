@@ -13,10 +13,10 @@ constexpr std::string_view kOpen = R"(,"casemate":{"sequence":)";
 constexpr std::string_view kPrevious = R"(,"previous":")";
 constexpr std::string_view kHash = R"(","hash":")";
 constexpr std::string_view kClose = R"("}})";
-constexpr std::size_t kDigits = 64;
+constexpr std::size_t kHashDigits = 64;
 
 bool is_hash(std::string_view text) {
-  return text.size() == kDigits && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return text.size() == kHashDigits && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 std::string hash_of(std::string_view sealed) {
@@ -31,9 +31,9 @@ bool take_back(std::string_view& text, std::string_view suffix) {
 }
 
 bool take_back_hash(std::string_view& text, std::string_view& hash) {
-  if (text.size() < kDigits) return false;
-  hash = text.substr(text.size() - kDigits);
-  text.remove_suffix(kDigits);
+  if (text.size() < kHashDigits) return false;
+  hash = text.substr(text.size() - kHashDigits);
+  text.remove_suffix(kHashDigits);
   return is_hash(hash);
 }
 
@@ -85,7 +85,7 @@ Result<Link> parse_head(std::string_view text) {
   Link link;
   if (text.size() != kHeadSize || text[20] != ' ' || text.back() != '\n') return malformed("audit head: want 86 bytes");
   const auto [end, error] = std::from_chars(text.data(), text.data() + 20, link.sequence);
-  link.hash = text.substr(21, kDigits);
+  link.hash = text.substr(21, kHashDigits);
   if (error != std::errc{} || end != text.data() + 20 || !is_hash(link.hash)) return malformed("audit head: unreadable");
   return link;
 }

@@ -11,7 +11,7 @@ namespace {
 // EVP takes lengths as int.
 constexpr std::size_t kMaxInput = static_cast<std::size_t>(std::numeric_limits<int>::max()) - 64;
 
-CipherContext new_context() {
+CipherContext new_cipher_context() {
   CipherContext context(EVP_CIPHER_CTX_new());
   CASEMATE_CHECK(context != nullptr);
   return context;
@@ -27,7 +27,7 @@ void check_sizes(ByteView key, ByteView nonce, ByteView associated_data, ByteVie
 Bytes seal_aes_256_gcm(ByteView key, ByteView nonce, ByteView associated_data, ByteView plaintext) {
   check_sizes(key, nonce, associated_data, plaintext);
   const ErrorQueueGuard guard;
-  const CipherContext context = new_context();
+  const CipherContext context = new_cipher_context();
   CASEMATE_CHECK(EVP_EncryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key.data(), nonce.data()) == 1);
   Bytes sealed(plaintext.size() + kGcmTagSize);
   int size = 0;
@@ -51,7 +51,7 @@ Result<Secret> open_aes_256_gcm(ByteView key, ByteView nonce, ByteView associate
   const ErrorQueueGuard guard;
   const ByteView ciphertext = sealed.first(sealed.size() - kGcmTagSize);
   Bytes tag = to_bytes(sealed.last(kGcmTagSize));
-  const CipherContext context = new_context();
+  const CipherContext context = new_cipher_context();
   CASEMATE_CHECK(EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key.data(), nonce.data()) == 1);
   Secret plaintext = Secret::of_size(ciphertext.size());
   int size = 0;

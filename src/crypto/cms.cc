@@ -10,7 +10,7 @@
 namespace casemate::crypto {
 namespace {
 
-constexpr std::size_t kBlock = 16;
+constexpr std::size_t kAesBlock = 16;
 constexpr std::size_t kContentKeySize = 32;
 
 constexpr std::uint8_t kSequence = 0x30;
@@ -36,7 +36,7 @@ constexpr std::uint8_t kAes256Cbc[] = {0x30, 0x1d, 0x06, 0x09, 0x60, 0x86, 0x48,
                                        0x65, 0x03, 0x04, 0x01, 0x2a, 0x04, 0x10};
 
 CipherContext cbc_context(ByteView key, ByteView iv, int encrypt) {
-  CASEMATE_CHECK(key.size() == kContentKeySize && iv.size() == kBlock);
+  CASEMATE_CHECK(key.size() == kContentKeySize && iv.size() == kAesBlock);
   CipherContext context(EVP_CIPHER_CTX_new());
   CASEMATE_CHECK(context != nullptr);
   CASEMATE_CHECK(EVP_CipherInit_ex(context.get(), EVP_aes_256_cbc(), nullptr, key.data(), iv.data(), encrypt) == 1);
@@ -51,7 +51,7 @@ void run_cbc(const CipherContext& context, ByteView in, std::uint8_t* out) {
 }
 
 Bytes encrypt_cbc(ByteView key, ByteView iv, const Secret& content) {
-  const std::size_t padding = kBlock - content.size() % kBlock;
+  const std::size_t padding = kAesBlock - content.size() % kAesBlock;
   Secret padded = Secret::of_size(content.size() + padding);
   const auto out = padded.expose_mutable();
   std::copy(content.expose().begin(), content.expose().end(), out.begin());
@@ -90,7 +90,7 @@ Result<Bytes> encode_enveloped_data(const RsaPublicKey& recipient, const Secret&
   }
   Secret content_key = Secret::of_size(kContentKeySize);
   rng.fill(content_key.expose_mutable());
-  std::array<std::uint8_t, kBlock> iv;
+  std::array<std::uint8_t, kAesBlock> iv;
   rng.fill(iv);
   const Bytes encrypted_key = TRY(recipient.encrypt_oaep_sha256(content_key.expose()));
   const Bytes ciphertext = encrypt_cbc(content_key.expose(), iv, content);
@@ -233,14 +233,14 @@ Result<Envelope> parse_envelope(ByteView input) {
   Level encrypted = TRY(open_constructed(enveloped.content, kSequence));
   TRY(encrypted.content.expect(kDataOid));
   TRY(encrypted.content.expect(kAes256Cbc));
-  envelope.iv = TRY(encrypted.content.take(kBlock));
+  envelope.iv = TRY(encrypted.content.take(kAesBlock));
   TRY(read_content(encrypted.content, envelope));
   TRY(close_constructed(enveloped.content, encrypted));
   TRY(close_constructed(explicit_content.content, enveloped));
   TRY(close_constructed(content_info.content, explicit_content));
   TRY(close_constructed(top, content_info));
   if (!top.empty()) return malformed("envelope: trailing bytes");
-  if (envelope.ciphertext.empty() || envelope.ciphertext.size() % kBlock != 0)
+  if (envelope.ciphertext.empty() || envelope.ciphertext.size() % kAesBlock != 0)
     return malformed("envelope: ciphertext size");
   return envelope;
 }
@@ -257,8 +257,8 @@ std::uint32_t mask_equal(std::uint32_t a, std::uint32_t b) {
 // padding_of gives the padding's length, or 0 when it is wrong (RFC 5652, 6.3), in time that depends on the size only.
 std::uint32_t padding_of(ByteView padded) {
   const std::uint32_t padding = padded.back();
-  std::uint32_t good = mask_below(0, padding) & mask_below(padding, kBlock + 1);
-  for (std::uint32_t i = 0; i < kBlock; ++i) {
+  std::uint32_t good = mask_below(0, padding) & mask_below(padding, kAesBlock + 1);
+  for (std::uint32_t i = 0; i < kAesBlock; ++i) {
     const std::uint32_t counts = mask_below(i, padding);
     good &= ~counts | mask_equal(padded[padded.size() - 1 - i], padding);
   }

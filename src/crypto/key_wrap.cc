@@ -7,7 +7,7 @@ namespace casemate::crypto {
 namespace {
 
 constexpr std::size_t kKeySize = 32;
-constexpr std::size_t kBlock = 8;
+constexpr std::size_t kWrapBlock = 8;
 constexpr std::size_t kMostContent = 8192;
 
 CipherContext wrap_context(ByteView key, int encrypt) {
@@ -25,7 +25,7 @@ Bytes wrap_key_padded(ByteView key, const Secret& content) {
   CASEMATE_CHECK(!content.empty() && content.size() <= kMostContent);
   const ErrorQueueGuard guard;
   const CipherContext context = wrap_context(key, 1);
-  Bytes out(content.size() + 2 * kBlock);
+  Bytes out(content.size() + 2 * kWrapBlock);
   int size = 0;
   CASEMATE_CHECK(EVP_CipherUpdate(context.get(), out.data(), &size, content.expose().data(),
                                   static_cast<int>(content.size())) == 1);
@@ -34,7 +34,7 @@ Bytes wrap_key_padded(ByteView key, const Secret& content) {
 }
 
 Result<Secret> unwrap_key_padded(ByteView key, ByteView wrapped) {
-  if (wrapped.size() < 2 * kBlock || wrapped.size() % kBlock != 0 || wrapped.size() > kMostContent + 2 * kBlock)
+  if (wrapped.size() < 2 * kWrapBlock || wrapped.size() % kWrapBlock != 0 || wrapped.size() > kMostContent + 2 * kWrapBlock)
     return untrusted("key wrap: does not open");
   const ErrorQueueGuard guard;
   const CipherContext context = wrap_context(key, 0);

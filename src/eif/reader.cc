@@ -10,7 +10,7 @@ namespace casemate::eif {
 
 namespace {
 
-constexpr std::size_t kPieceBytes = 1024 * 1024;
+constexpr std::size_t kReadBytes = 1024 * 1024;
 // Command line and metadata are kept whole; the kernel takes 2 KiB of command line, docker inspect gives some KiB.
 constexpr std::uint64_t kMaxCmdlineBytes = 64 * 1024;
 constexpr std::uint64_t kMaxMetadataBytes = 4 * 1024 * 1024;
@@ -56,7 +56,7 @@ Result<std::size_t> Pass::fill(std::span<std::uint8_t> out) {
 Result<void> Pass::read_data(const Section& section, Bytes* keep) {
   std::uint64_t left = section.size;
   while (left > 0) {
-    const auto bytes = std::make_shared<Bytes>(static_cast<std::size_t>(std::min<std::uint64_t>(left, kPieceBytes)));
+    const auto bytes = std::make_shared<Bytes>(static_cast<std::size_t>(std::min<std::uint64_t>(left, kReadBytes)));
     if (TRY(fill(*bytes)) < bytes->size()) {
       return malformed("EIF: {} section at {}: {} bytes announced, the file ends at {}", to_string(section.type),
                        section.offset, section.size, offset_);

@@ -1,21 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/message.h"
+#include "base/text.h"
 
 #include <algorithm>
 
 namespace casemate::http {
-namespace {
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-}  // namespace
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
-}
-
 void Headers::set(std::string_view name, std::string_view value) {
   std::erase_if(fields_, [&](const Field& field) { return equal_ignoring_case(field.first, name); });
   add(name, value);

@@ -32,8 +32,6 @@ class Headers {
   std::vector<Field> fields_;
 };
 
-bool equal_ignoring_case(std::string_view a, std::string_view b);
-
 struct Request {
   std::string method;
   std::string target;  // as on the request line: path, then `?query` where there is one

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/secret.h"
+#include "base/text.h"
 
 namespace casemate::http {
 namespace {

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/encoding.h"
+#include "base/text.h"
 #include "base/time_text.h"
 
 namespace casemate::iam {
@@ -58,18 +59,9 @@ const OperatorInfo& info_of(Operator op) {
   return kOperators[static_cast<std::size_t>(op)];
 }
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool equal_folded(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
-}
-
 std::optional<bool> parse_bool(std::string_view text) {
-  if (equal_folded(text, "true")) return true;
-  if (equal_folded(text, "false")) return false;
+  if (equal_ignoring_case(text, "true")) return true;
+  if (equal_ignoring_case(text, "false")) return false;
   return std::nullopt;
 }
 
@@ -110,7 +102,7 @@ Match match_text(Operator op, std::string_view wanted, std::string_view presente
     case Operator::kStringLike:
     case Operator::kStringNotLike: return verdict(match_wildcards(wanted, presented));
     case Operator::kStringEqualsIgnoreCase:
-    case Operator::kStringNotEqualsIgnoreCase: return verdict(equal_folded(wanted, presented));
+    case Operator::kStringNotEqualsIgnoreCase: return verdict(equal_ignoring_case(wanted, presented));
     case Operator::kBool: {
       const auto want = parse_bool(wanted);
       const auto have = parse_bool(presented);
@@ -227,7 +219,7 @@ Result<OperatorName> parse_operator(std::string_view text) {
     rest.remove_suffix(kSuffix.size());
   }
   for (const OperatorInfo& info : kOperators) {
-    if (!equal_folded(info.name, rest)) continue;
+    if (!equal_ignoring_case(info.name, rest)) continue;
     if (info.op == Operator::kNull && out.if_exists) return malformed("NullIfExists is no condition operator");
     out.op = info.op;
     return out;

@@ -11,14 +11,6 @@ constexpr std::size_t kUsualKeys = 40;
 
 }  // namespace
 
-std::string fold(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
 RequestContext::RequestContext() {
   entries_.reserve(kUsualKeys);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 namespace casemate::iam {
 
@@ -43,6 +44,6 @@ class RequestContext {
 };
 
 // fold lowers ASCII letters.
-std::string fold(std::string_view text);
+inline std::string fold(std::string_view text) { return to_lower(text); }
 
 }  // namespace casemate::iam

@@ -12,19 +12,10 @@
 namespace casemate::iam {
 namespace {
 
-constexpr std::size_t kRegisterDigits = 96;
 
 // The operations that take a Recipient; only their requests can carry an attestation document.
 constexpr std::array<std::string_view, 5> kAttested = {"kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyPair",
                                                        "kms:DeriveSharedSecret", "kms:GenerateRandom"};
-
-bool is_hex(std::string_view text) {
-  return text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
-}
-
-bool is_zero(std::string_view text) {
-  return !text.empty() && text.find_first_not_of('0') == std::string_view::npos;
-}
 
 bool has_register(const Statement& statement) {
   return std::any_of(statement.conditions.begin(), statement.conditions.end(),

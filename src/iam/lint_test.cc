@@ -14,7 +14,7 @@ namespace {
 using testing::HasSubstr;
 using testing::UnorderedElementsAre;
 
-const std::string kPcr(96, 'a');
+const std::string kImage(96, 'a');
 
 std::vector<std::string> codes(std::string_view statements) {
   const auto policy = parse_policy(fmt::format(R"({{"Version":"2012-10-17","Statement":[{}]}})", statements), PolicyType::kResource);
@@ -35,21 +35,21 @@ std::string attested(std::string_view op, std::string_view value, std::string_vi
 }
 
 TEST(Lint, FindsNothingInARightPolicy) {
-  EXPECT_THAT(codes(attested("StringEqualsIgnoreCase", kPcr)), testing::IsEmpty());
+  EXPECT_THAT(codes(attested("StringEqualsIgnoreCase", kImage)), testing::IsEmpty());
   EXPECT_THAT(codes(kAdmin), testing::IsEmpty());
 }
 
 TEST(Lint, FindsEachMistake) {
   EXPECT_THAT(codes(attested("StringEquals", std::string(96, 'A'))), UnorderedElementsAre("RegisterCase"));
-  EXPECT_THAT(codes(attested("StringEquals", kPcr.substr(1))), UnorderedElementsAre("RegisterLength"));
-  EXPECT_THAT(codes(attested("StringEquals", "0x" + kPcr)), UnorderedElementsAre("RegisterPrefix"));
+  EXPECT_THAT(codes(attested("StringEquals", kImage.substr(1))), UnorderedElementsAre("RegisterLength"));
+  EXPECT_THAT(codes(attested("StringEquals", "0x" + kImage)), UnorderedElementsAre("RegisterPrefix"));
   EXPECT_THAT(codes(attested("StringEquals", "<PCR0>")), UnorderedElementsAre("RegisterDigits"));
   EXPECT_THAT(codes(attested("StringEquals", std::string(96, '0'))), UnorderedElementsAre("RegisterZero"));
   EXPECT_THAT(codes(attested("StringLike", "ab*")), UnorderedElementsAre("RegisterWildcard"));
-  EXPECT_THAT(codes(attested("StringEqualsIfExists", kPcr)), UnorderedElementsAre("RegisterIfExists"));
-  EXPECT_THAT(codes(attested("StringNotEquals", kPcr)), UnorderedElementsAre("RegisterNegated"));
-  EXPECT_THAT(codes(attested("ForAllValues:StringEquals", kPcr)), UnorderedElementsAre("RegisterForAllValues"));
-  EXPECT_THAT(codes(attested("StringEquals", kPcr, "kms:Encrypt")), UnorderedElementsAre("ActionWithoutDocument"));
+  EXPECT_THAT(codes(attested("StringEqualsIfExists", kImage)), UnorderedElementsAre("RegisterIfExists"));
+  EXPECT_THAT(codes(attested("StringNotEquals", kImage)), UnorderedElementsAre("RegisterNegated"));
+  EXPECT_THAT(codes(attested("ForAllValues:StringEquals", kImage)), UnorderedElementsAre("RegisterForAllValues"));
+  EXPECT_THAT(codes(attested("StringEquals", kImage, "kms:Encrypt")), UnorderedElementsAre("ActionWithoutDocument"));
   EXPECT_THAT(codes(R"({"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"})"), UnorderedElementsAre("Everyone"));
   EXPECT_THAT(codes(fmt::format(R"({},{{"Effect":"Allow","Principal":{{"AWS":"111122223333"}},"Action":"kms:List*"}})", kAdmin)),
               UnorderedElementsAre("NoResource"));
@@ -62,7 +62,7 @@ TEST(Lint, FindsEachMistake) {
 }
 
 TEST(Lint, FindsWaysAroundTheAttestationCondition) {
-  const std::string right = attested("StringEqualsIgnoreCase", kPcr);
+  const std::string right = attested("StringEqualsIgnoreCase", kImage);
   EXPECT_THAT(codes(right + R"(,{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/x"},"Action":"kms:*","Resource":"*"})"),
               UnorderedElementsAre("Detour"));
   EXPECT_THAT(codes(right + R"(,{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"kms:*","Resource":"*"})"),
@@ -89,7 +89,7 @@ TEST(Lint, FindsWhatNeverAppliesOrChangesNothing) {
               UnorderedElementsAre("Contradiction"));
   EXPECT_THAT(codes(fmt::format(R"({},{{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::111122223333:role/r"}},"Action":"kms:Decrypt","Resource":"*",
                             "Condition":{{"StringEquals":{{"kms:RecipientAttestation:PCR0":"{}","kms:RecipientAttestation:ImageSha384":"{}"}}}}}})",
-                                kAdmin, kPcr, std::string(96, 'b'))),
+                                kAdmin, kImage, std::string(96, 'b'))),
               UnorderedElementsAre("Contradiction"));
 }
 
@@ -124,7 +124,7 @@ Difference diff(std::string_view before, std::string_view after) {
 }
 
 TEST(Diff, SeesThroughForm) {
-  const std::string one = attested("StringEqualsIgnoreCase", kPcr);
+  const std::string one = attested("StringEqualsIgnoreCase", kImage);
   EXPECT_TRUE(diff(one, one).changes.empty());
   const std::string split =
       R"({"Sid":"a","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":["KMS:DESCRIBE*"],"Resource":"*"},)"
@@ -135,7 +135,7 @@ TEST(Diff, SeesThroughForm) {
 TEST(Diff, NamesWhatBecomesAllowedAndDenied) {
   const std::string open =
       fmt::format(R"({},{{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::111122223333:role/r"}},"Action":"kms:Decrypt","Resource":"*"}})", kAdmin);
-  const Difference bound = diff(open, attested("StringEqualsIgnoreCase", kPcr));
+  const Difference bound = diff(open, attested("StringEqualsIgnoreCase", kImage));
   ASSERT_EQ(bound.changes.size(), 2U);
   for (const Change& change : bound.changes) {
     EXPECT_EQ(change.becomes, Becomes::kDenied);
@@ -144,7 +144,7 @@ TEST(Diff, NamesWhatBecomesAllowedAndDenied) {
   }
   EXPECT_THAT(bound.changes[0].when, testing::ElementsAre("kms:RecipientAttestation:PCR0 has another value"));
   EXPECT_THAT(bound.changes[1].when, testing::ElementsAre("kms:RecipientAttestation:PCR0 is absent"));
-  const Difference moved = diff(attested("StringEqualsIgnoreCase", kPcr), attested("StringEqualsIgnoreCase", std::string(96, 'b')));
+  const Difference moved = diff(attested("StringEqualsIgnoreCase", kImage), attested("StringEqualsIgnoreCase", std::string(96, 'b')));
   ASSERT_EQ(moved.changes.size(), 2U);
   EXPECT_EQ(moved.changes[0].becomes, Becomes::kAllowed);
   EXPECT_THAT(moved.changes[0].when, testing::ElementsAre("kms:RecipientAttestation:PCR0 = " + std::string(96, 'b')));
@@ -170,7 +170,7 @@ TEST(Generate, IsCleanUnderLint) {
   GenerateOptions options;
   options.principal = "arn:aws:iam::111122223333:role/casemate-parent";
   EXPECT_THAT(generate_key_policy(options), IsError(ErrorCode::kUnsupported));
-  options.registers = {{0, {std::string(96, 'A'), kPcr}}, {8, {kPcr}}};
+  options.registers = {{0, {std::string(96, 'A'), kImage}}, {8, {kImage}}};
   const auto text = generate_key_policy(options);
   ASSERT_THAT(text, IsOk());
   const auto policy = parse_policy(*text, PolicyType::kResource);
@@ -190,13 +190,13 @@ Result<json::Value> simulated(std::string_view text) {
 TEST(Simulate, DecidesWithTrace) {
   const std::string policy = fmt::format(
       R"({{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::111122223333:role/r"}},"Action":"kms:Decrypt","Resource":"*","Condition":{{"StringEquals":{{"kms:RecipientAttestation:PCR0":"{}"}}}}}}}})",
-      kPcr);
+      kImage);
   const auto one = [&](std::string_view context) {
     return simulated(fmt::format(
         R"({{"request":{{"principal":"arn:aws:sts::111122223333:assumed-role/r/s","action":"kms:Decrypt","resource":"arn:aws:kms:us-east-1:111122223333:key/1","context":{}}},"resourcePolicy":{}}})",
         context, policy));
   };
-  const auto yes = one(fmt::format(R"({{"kms:RecipientAttestation:PCR0":"{}"}})", kPcr));
+  const auto yes = one(fmt::format(R"({{"kms:RecipientAttestation:PCR0":"{}"}})", kImage));
   ASSERT_THAT(yes, IsOk());
   EXPECT_EQ(*yes->string_at("decision"), "Allowed");
   const auto no = one("{}");

@@ -112,12 +112,12 @@ TEST(ArnPattern, StarsStayWithinTheirPart) {
   const auto arn = [](std::string_view pattern, std::string_view text, ArnShape shape = ArnShape::kComplete) {
     return match_arn(compile_wildcards(pattern), text, shape);
   };
-  constexpr std::string_view kKey = "arn:aws:kms:us-east-1:111122223333:key/abc";
-  EXPECT_TRUE(arn("arn:aws:kms:*:111122223333:key/*", kKey));
-  EXPECT_TRUE(arn("arn:*:*:*:*:*", kKey));
-  EXPECT_FALSE(arn("arn:aws:kms:*:key/*", kKey)) << "five parts";
-  EXPECT_FALSE(arn("arn:aws:kms:*", kKey));
-  EXPECT_TRUE(arn("arn:aws:kms:*", kKey, ArnShape::kAny)) << "the last part takes the rest";
+  constexpr std::string_view kArn = "arn:aws:kms:us-east-1:111122223333:key/abc";
+  EXPECT_TRUE(arn("arn:aws:kms:*:111122223333:key/*", kArn));
+  EXPECT_TRUE(arn("arn:*:*:*:*:*", kArn));
+  EXPECT_FALSE(arn("arn:aws:kms:*:key/*", kArn)) << "five parts";
+  EXPECT_FALSE(arn("arn:aws:kms:*", kArn));
+  EXPECT_TRUE(arn("arn:aws:kms:*", kArn, ArnShape::kAny)) << "the last part takes the rest";
   EXPECT_TRUE(arn("arn:aws:sns:us-east-1:1:topic:*", "arn:aws:sns:us-east-1:1:topic:a:b"));
   EXPECT_FALSE(arn("arn:aws:kms:us-east-1:1111*:key/abc", "arn:aws:kms:us-east-1:2222:key/abc"));
 }

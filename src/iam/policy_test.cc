@@ -12,7 +12,7 @@ namespace {
 
 using testing::HasSubstr;
 
-PolicyDefect refused(std::string_view text, PolicyType type = PolicyType::kResource) {
+PolicyDefect parse_error(std::string_view text, PolicyType type = PolicyType::kResource) {
   auto checked = check_policy(text, type);
   const auto* bad = std::get_if<PolicyDefect>(&checked);
   return bad == nullptr ? PolicyDefect{ErrorCode::kInternal, "accepted", "accepted", "accepted"} : *bad;
@@ -49,7 +49,7 @@ TEST(PolicyParse, ReadsSingleValuesAndNumbers) {
 }
 
 TEST(PolicyParse, NamesTheElementThatIsWrong) {
-  const auto where = [](std::string_view members) { return refused(statement(members)).where; };
+  const auto where = [](std::string_view members) { return parse_error(statement(members)).where; };
   EXPECT_EQ(where(R"("Effect":"allow","Principal":"*","Action":"kms:*","Resource":"*")"), "Statement[0].Effect");
   EXPECT_EQ(where(R"("Effect":"Allow","Principal":"*","Action":"Decrypt","Resource":"*")"), "Statement[0].Action");
   EXPECT_EQ(where(R"("Effect":"Allow","Principal":"*","Action":["kms:*",1],"Resource":"*")"), "Statement[0].Action[1]");
@@ -65,38 +65,38 @@ TEST(PolicyParse, NamesTheElementThatIsWrong) {
 }
 
 TEST(PolicyParse, GivesAwsTexts) {
-  EXPECT_EQ(refused(statement(R"("Effect":"Allow","Action":"kms:*","Resource":"*")")).aws_text, kNoPrincipalText);
-  EXPECT_EQ(refused(statement(R"("Effect":"Allow","Principal":{},"Action":"kms:*","Resource":"*")")).aws_text, kNoPrincipalText);
+  EXPECT_EQ(parse_error(statement(R"("Effect":"Allow","Action":"kms:*","Resource":"*")")).aws_text, kNoPrincipalText);
+  EXPECT_EQ(parse_error(statement(R"("Effect":"Allow","Principal":{},"Action":"kms:*","Resource":"*")")).aws_text, kNoPrincipalText);
   for (const char* principal :
        {"arn:aws:iam::111122223333:group/g", "arn:aws:iam::111122223333:user/*", "arn:aws:iam::1:user/a", "alice",
         "arn:aws:sts::111122223333:assumed-role/r", "arn:aws:iam::111122223333:role/", ""}) {
-    EXPECT_EQ(refused(statement(fmt::format(R"("Effect":"Allow","Principal":{{"AWS":"{}"}},"Action":"kms:*","Resource":"*")",
+    EXPECT_EQ(parse_error(statement(fmt::format(R"("Effect":"Allow","Principal":{{"AWS":"{}"}},"Action":"kms:*","Resource":"*")",
                                             principal)))
                   .aws_text,
               kInvalidPrincipalText)
         << principal;
   }
-  EXPECT_EQ(refused(statement(R"("Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*")"), PolicyType::kIdentity).aws_text,
+  EXPECT_EQ(parse_error(statement(R"("Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*")"), PolicyType::kIdentity).aws_text,
             "Policy document should not specify a principal.");
-  EXPECT_EQ(refused(statement(R"("Effect":"Allow","Action":"kms:*")"), PolicyType::kIdentity).aws_text,
+  EXPECT_EQ(parse_error(statement(R"("Effect":"Allow","Action":"kms:*")"), PolicyType::kIdentity).aws_text,
             "Policy statement must contain resources.");
-  EXPECT_EQ(refused(R"({"Version":"2020-01-01","Statement":[]})").where, "Version");
+  EXPECT_EQ(parse_error(R"({"Version":"2020-01-01","Statement":[]})").where, "Version");
 }
 
 TEST(PolicyParse, RefusesHostileDocuments) {
-  EXPECT_EQ(refused("").where, "document");
-  EXPECT_EQ(refused("[]").where, "document");
-  EXPECT_EQ(refused(R"({"Statement":[]})").where, "Statement");
-  EXPECT_THAT(refused(R"({"Version":"2012-10-17","Version":"2008-10-17","Statement":[]})").what, HasSubstr("twice"));
-  EXPECT_THAT(refused(R"({"Statement":[{"Effect":"Deny","Effect":"Allow"}]})").what, HasSubstr("twice"));
-  EXPECT_THAT(refused(R"({"Statement":"\ud800"})").what, HasSubstr("offset"));
-  EXPECT_THAT(refused("{\"Statement\":\"\xFF\"}").what, HasSubstr("offset"));
-  EXPECT_EQ(refused(std::string(33 * 1024, ' ')).code, ErrorCode::kLimit);
-  EXPECT_EQ(refused("{\"Statement\":" + std::string(100, '[') + std::string(100, ']') + "}").code, ErrorCode::kLimit);
+  EXPECT_EQ(parse_error("").where, "document");
+  EXPECT_EQ(parse_error("[]").where, "document");
+  EXPECT_EQ(parse_error(R"({"Statement":[]})").where, "Statement");
+  EXPECT_THAT(parse_error(R"({"Version":"2012-10-17","Version":"2008-10-17","Statement":[]})").what, HasSubstr("twice"));
+  EXPECT_THAT(parse_error(R"({"Statement":[{"Effect":"Deny","Effect":"Allow"}]})").what, HasSubstr("twice"));
+  EXPECT_THAT(parse_error(R"({"Statement":"\ud800"})").what, HasSubstr("offset"));
+  EXPECT_THAT(parse_error("{\"Statement\":\"\xFF\"}").what, HasSubstr("offset"));
+  EXPECT_EQ(parse_error(std::string(33 * 1024, ' ')).code, ErrorCode::kLimit);
+  EXPECT_EQ(parse_error("{\"Statement\":" + std::string(100, '[') + std::string(100, ']') + "}").code, ErrorCode::kLimit);
   std::string many = R"({"Statement":[)";
   for (int i = 0; i < 100'000; ++i) many += "{},";
   many += "{}]}";
-  EXPECT_EQ(refused(many).code, ErrorCode::kLimit);
+  EXPECT_EQ(parse_error(many).code, ErrorCode::kLimit);
   PolicyLimits wide;
   wide.bytes = many.size();
   wide.values = 1'000'000;

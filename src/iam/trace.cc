@@ -8,7 +8,6 @@ namespace casemate::iam {
 namespace {
 
 constexpr std::string_view kRegisterPrefix = "kms:recipientattestation:";
-constexpr std::size_t kRegisterDigits = 96;
 
 // Noted is a statement's trace with how close it came to applying.
 struct Noted {
@@ -135,12 +134,6 @@ Position closest(const Trace& trace, std::string_view type, Effect effect, Accep
   return best;
 }
 
-bool is_hex(std::string_view text) {
-  return text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
-}
-bool is_zero(std::string_view text) {
-  return !text.empty() && text.find_first_not_of('0') == std::string_view::npos;
-}
 bool is_usable(std::string_view text) {
   return text.size() == kRegisterDigits && is_hex(text);
 }

@@ -108,6 +108,15 @@ Trace trace_of(Cause cause, std::string_view detail, std::string_view principal,
 // register_of is the number of the register that a condition key names (0 for ImageSha384), or nothing.
 std::optional<unsigned> register_of(std::string_view condition_key);
 
+// A register's value in a policy: SHA-384 in hexadecimal, zeros in a debug enclave's registers 0 to 2.
+inline constexpr std::size_t kRegisterDigits = 96;
+constexpr bool is_hex(std::string_view text) {
+  return text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
+}
+constexpr bool is_zero(std::string_view text) {
+  return !text.empty() && text.find_first_not_of('0') == std::string_view::npos;
+}
+
 // nearest_value is the expected value with the fewest differing digits from the presented one.
 const std::string& nearest_value(const std::vector<std::string>& expected, std::string_view presented);
 

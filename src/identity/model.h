@@ -18,6 +18,9 @@
 
 namespace casemate::identity {
 
+// Times are written as milliseconds since the epoch.
+constexpr std::int64_t to_milliseconds(WallTime time) { return time.time_since_epoch().count(); }
+
 struct Document {
   std::string text;
   iam::PolicyPtr policy;

@@ -6,11 +6,7 @@
 namespace casemate::identity {
 namespace {
 
-constexpr std::int64_t kVersion = 1;
-
-json::Value milliseconds(WallTime time) {
-  return std::int64_t{time.time_since_epoch().count()};
-}
+constexpr std::int64_t kStateVersion = 1;
 
 json::Object encode_tags(const Tags& tags) {
   json::Object out;
@@ -24,7 +20,7 @@ json::Object encode_entity(const Entity& entity) {
                    {"path", entity.path},
                    {"name", entity.name},
                    {"id", entity.id},
-                   {"created", milliseconds(entity.created)},
+                   {"created", to_milliseconds(entity.created)},
                    {"tags", encode_tags(entity.tags)},
                    {"attached", json::Array(entity.attached.begin(), entity.attached.end())},
                    {"boundary", entity.boundary}};
@@ -36,7 +32,7 @@ json::Object encode_entity(const Entity& entity) {
     json::Array keys;
     for (const auto& [id, key] : entity.keys) {
       keys.emplace_back(json::Object{
-          {"id", id}, {"secret", key.sealed}, {"active", key.active}, {"created", milliseconds(key.created)}});
+          {"id", id}, {"secret", key.sealed}, {"active", key.active}, {"created", to_milliseconds(key.created)}});
     }
     out.set("keys", std::move(keys));
   }
@@ -53,15 +49,15 @@ json::Object encode_policy(const ManagedPolicy& policy) {
   for (const PolicyVersion& version : policy.versions) {
     versions.emplace_back(json::Object{{"number", version.number},
                                        {"document", version.document.text},
-                                       {"created", milliseconds(version.created)}});
+                                       {"created", to_milliseconds(version.created)}});
   }
   return {{"account", policy.account},
           {"path", policy.path},
           {"name", policy.name},
           {"id", policy.id},
           {"description", policy.description},
-          {"created", milliseconds(policy.created)},
-          {"updated", milliseconds(policy.updated)},
+          {"created", to_milliseconds(policy.created)},
+          {"updated", to_milliseconds(policy.updated)},
           {"default", policy.default_version},
           {"next", policy.next_version},
           {"tags", encode_tags(policy.tags)},
@@ -245,11 +241,11 @@ std::string encode_state(const State& state) {
                                        {"path", profile->path},
                                        {"name", profile->name},
                                        {"id", profile->id},
-                                       {"created", milliseconds(profile->created)},
+                                       {"created", to_milliseconds(profile->created)},
                                        {"tags", encode_tags(profile->tags)},
                                        {"role", profile->role}});
   }
-  return json::encode(json::Object{{"version", kVersion},
+  return json::encode(json::Object{{"version", kStateVersion},
                                    {"accounts", std::move(accounts)},
                                    {"entities", std::move(entities)},
                                    {"policies", std::move(policies)},
@@ -262,7 +258,7 @@ Result<State> parse_state(std::string_view text, const TokenSealer* sealer) {
   limits.values = 4'000'000;
   const json::Value value = TRY(json::parse(text, limits));
   const Fields fields(value);
-  if (TRY(fields.number("version")) != kVersion) return unsupported("version: want {}", kVersion);
+  if (TRY(fields.number("version")) != kStateVersion) return unsupported("version: want {}", kStateVersion);
   State state;
   for (const auto& [id, alias] : TRY(fields.object("accounts")))
     state.accounts[id] = alias.if_string() == nullptr ? std::string() : *alias.if_string();

@@ -5,6 +5,7 @@
 #include "base/encoding.h"
 #include "crypto/aes_gcm.h"
 #include "crypto/digest.h"
+#include "identity/model.h"
 #include "json/value.h"
 
 namespace casemate::identity {
@@ -12,17 +13,13 @@ namespace {
 
 constexpr std::string_view kBase32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 constexpr std::string_view kAssociated = "casemate session token 2";
-constexpr std::uint8_t kVersion = 2;
+constexpr std::uint8_t kTokenVersion = 2;
 constexpr std::size_t kLongestToken = 64 * 1024;
 
 std::string base32(ByteView bytes, std::size_t count) {
   std::string out;
   for (std::size_t i = 0; i < count; ++i) out += kBase32[bytes[i] & 31];
   return out;
-}
-
-json::Value milliseconds(WallTime time) {
-  return std::int64_t{time.time_since_epoch().count()};
 }
 
 Error refused() {
@@ -87,7 +84,7 @@ TokenSealer::TokenSealer(Secret key) : key_(std::move(key)) {
 
 std::string TokenSealer::seal_text(std::string_view associated, const Secret& plain, Rng& rng) const {
   Bytes out(1 + crypto::kGcmNonceSize);
-  out[0] = kVersion;
+  out[0] = kTokenVersion;
   rng.fill(std::span(out).subspan(1));
   const ByteView nonce = ByteView(out).subspan(1);
   append(out, crypto::seal_aes_256_gcm(key_.expose(), to_bytes(nonce), as_bytes(associated), plain.expose()));
@@ -97,7 +94,7 @@ std::string TokenSealer::seal_text(std::string_view associated, const Secret& pl
 Result<Secret> TokenSealer::open_text(std::string_view associated, std::string_view text) const {
   if (text.size() > kLongestToken) return refused();
   const auto bytes = decode_base64(text);
-  if (!bytes.ok() || bytes->size() < 1 + crypto::kGcmNonceSize || bytes->front() != kVersion) return refused();
+  if (!bytes.ok() || bytes->size() < 1 + crypto::kGcmNonceSize || bytes->front() != kTokenVersion) return refused();
   const ByteView sealed = ByteView(*bytes).subspan(1);
   auto plain = crypto::open_aes_256_gcm(key_.expose(), sealed.first(crypto::kGcmNonceSize), as_bytes(associated),
                                         sealed.subspan(crypto::kGcmNonceSize));
@@ -120,8 +117,8 @@ std::string TokenSealer::seal(const Session& session, Rng& rng) const {
                                          {"tags", std::move(tags)},
                                          {"transitive", list(session.transitive_tag_keys)},
                                          {"source", session.source_identity},
-                                         {"issued", milliseconds(session.issued)},
-                                         {"expires", milliseconds(session.expires)}})));
+                                         {"issued", to_milliseconds(session.issued)},
+                                         {"expires", to_milliseconds(session.expires)}})));
   return seal_text(kAssociated, plain, rng);
 }
 

@@ -2,12 +2,12 @@
 #include "image/assemble.h"
 
 #include "eif/format.h"
+#include "image/files.h"
 #include "image/lanes.h"
 
 namespace casemate::image {
 namespace {
 
-constexpr std::size_t kCopyBytes = 1024 * 1024;
 constexpr std::size_t kMaxConfigBytes = 4 * 1024 * 1024;
 
 }  // namespace

@@ -18,7 +18,6 @@ namespace casemate::image {
 
 namespace {
 
-constexpr std::size_t kCopyBytes = 1024 * 1024;
 
 class FdStream final : public oci::Stream {
  public:

@@ -20,7 +20,6 @@ namespace casemate::image {
 
 namespace {
 
-constexpr std::size_t kCopyBytes = 1024 * 1024;
 constexpr std::size_t kMaxDifferences = 1000;
 
 Result<void> copy(ByteSource& source, ByteSink& sink) {

@@ -13,6 +13,7 @@
 #include <limits>
 #include <optional>
 
+#include "base/text.h"
 #include "http/message.h"
 
 namespace casemate::image {
@@ -168,7 +169,7 @@ Result<HttpReply> unix_http(const os::Path& socket, std::string_view method, std
   const std::string* encoding = headers.find("Transfer-Encoding");
   const std::string* announced = headers.find("Content-Length");
   if (encoding != nullptr) {
-    if (!http::equal_ignoring_case(*encoding, "chunked")) return unsupported("{}: transfer encoding other than chunked", socket.native());
+    if (!equal_ignoring_case(*encoding, "chunked")) return unsupported("{}: transfer encoding other than chunked", socket.native());
     framing = Body::Framing::kChunked;
   } else if (announced != nullptr) {
     const auto [end, error] = std::from_chars(announced->data(), announced->data() + announced->size(), length);

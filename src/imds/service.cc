@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/encoding.h"
+#include "base/text.h"
 #include "base/time_text.h"
 #include "crypto/digest.h"
 #include "json/value.h"
@@ -51,7 +52,7 @@ bool host_is_ours(const std::string* host) {
                                           name.find(']', colon) == std::string_view::npos &&
                                           (name.starts_with('[') || name.find(':') == colon))
     name = name.substr(0, colon);
-  if (http::equal_ignoring_case(name, "localhost")) return true;
+  if (equal_ignoring_case(name, "localhost")) return true;
   return !name.empty() && name.find_first_not_of(name.starts_with('[') ? "[]0123456789abcdefABCDEF:."
                                                                        : "0123456789.") == std::string_view::npos;
 }

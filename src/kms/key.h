@@ -111,6 +111,10 @@ struct Key {
   std::optional<WallTime> next_rotation;
   std::int64_t on_demand_rotations = 0;
 
+  // is_due is whether the waiting period before deletion is over.
+  bool is_due(WallTime now) const {
+    return state == KeyState::kPendingDeletion && deletion_date && *deletion_date <= now;
+  }
   bool is_primary() const { return multi_region && primary_region == realm.region; }
   bool operator==(const Key&) const = default;
 };

@@ -23,10 +23,6 @@ std::string material_key(const Realm& realm, const MaterialId& id) {
   return fmt::format("{}/{}/{}", realm.account, realm.region, as_text(id));
 }
 
-bool is_due(const Key& key, WallTime now) {
-  return key.state == KeyState::kPendingDeletion && key.deletion_date && *key.deletion_date <= now;
-}
-
 Result<UsableMaterial> usable(KeySpec spec, Material row, Secret secret) {
   UsableMaterial out;
   out.id = row.id;
@@ -152,7 +148,7 @@ Outcome<KeyRecordPtr> Keyring::find_record(const KeyName& name) {
     record = TRY(load(name));
   }
   // A key past its waiting period is gone, whether or not delete_due has come round.
-  if (record != nullptr && is_due(record->key, clock_.now())) return KeyRecordPtr{};
+  if (record != nullptr && record->key.is_due(clock_.now())) return KeyRecordPtr{};
   return record;
 }
 

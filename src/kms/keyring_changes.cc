@@ -15,10 +15,6 @@ KeyReference reference_to(const KeyName& name) {
   return {KeyReference::Kind::kKey, name.realm, name.id};
 }
 
-bool is_due(const Key& key, WallTime now) {
-  return key.state == KeyState::kPendingDeletion && key.deletion_date && *key.deletion_date <= now;
-}
-
 bool lacks_material(const Key& key, const std::vector<Material>& materials) {
   if (key.origin != KeyOrigin::kExternal) return false;
   std::uint32_t current = 0;
@@ -88,7 +84,7 @@ Outcome<void> Keyring::change_regions(const KeyRecord& record, const std::vector
     for (const std::string& region : regions) {
       const KeyName name{{record.key.realm.account, region}, record.key.id};
       auto key = TRY(writer.find_key(name));
-      if (!key || is_due(*key, clock_.now())) {
+      if (!key || key->is_due(clock_.now())) {
         refused = key_not_found(reference_to(name));
       } else if (auto edited = edit(writer, *key); !edited.ok()) {
         refused = std::move(edited).error();
@@ -282,7 +278,7 @@ Outcome<void> Keyring::set_primary_region(const KeyRecord& record, const std::st
 // The last replica's end begins the waiting period of a primary that waits for it.
 Result<void> Keyring::finish_deletion(StoreWriter& writer, const KeyName& name, std::vector<KeyName>& touched) {
   const auto key = TRY(writer.find_key(name));
-  if (!key || !is_due(*key, clock_.now())) return {};
+  if (!key || !key->is_due(clock_.now())) return {};
   TRY(writer.remove_key(name));
   touched.push_back(name);
   if (!key->multi_region) return {};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/http_connection.h"
+#include "base/text.h"
 
 #include <openssl/err.h>
 #include <sys/socket.h>
@@ -89,8 +90,8 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
 }
 
 bool sets_framing(std::string_view name) {
-  return http::equal_ignoring_case(name, "content-length") || http::equal_ignoring_case(name, "transfer-encoding") ||
-         http::equal_ignoring_case(name, "connection");
+  return equal_ignoring_case(name, "content-length") || equal_ignoring_case(name, "transfer-encoding") ||
+         equal_ignoring_case(name, "connection");
 }
 
 }  // namespace
@@ -342,7 +343,7 @@ void Connection::answer(http::Response response) {
 
 void Connection::finish_request(http::Response response) {
   const std::string* const connection = response.headers.find("connection");
-  const bool asked_to_close = connection != nullptr && http::equal_ignoring_case(*connection, "close");
+  const bool asked_to_close = connection != nullptr && equal_ignoring_case(*connection, "close");
   if (!keep_alive_ || asked_to_close || host_.draining()) closing_ = true;
   renew_ = true;
 

@@ -9,7 +9,6 @@ namespace casemate::oci {
 
 namespace {
 
-constexpr std::size_t kBufferBytes = 256 * 1024;
 // Decompressing again costs as much as spooling once after about this many times.
 constexpr int kMaxRestarts = 3;
 

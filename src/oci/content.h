@@ -12,6 +12,9 @@
 
 namespace casemate::oci {
 
+// What is read or copied at a time.
+inline constexpr std::size_t kBufferBytes = 256 * 1024;
+
 struct LayerFile {
   std::unique_ptr<Blob> blob;
   Compression compression = Compression::kNone;

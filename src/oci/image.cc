@@ -6,6 +6,7 @@
 
 #include "base/encoding.h"
 #include "crypto/digest.h"
+#include "oci/content.h"
 
 namespace casemate::oci {
 
@@ -15,7 +16,6 @@ constexpr std::size_t kDescriptionBytes = 8 * 1024 * 1024;
 constexpr json::Limits kJson{kDescriptionBytes, 64, 200'000};
 constexpr int kMaxIndexDepth = 4;
 constexpr std::size_t kMaxLayers = 1024;
-constexpr std::size_t kBufferBytes = 256 * 1024;
 
 Result<std::string> read_all(const Blob& blob, std::size_t limit) {
   if (blob.size() > limit) return over_limit("{} bytes, limit {}", blob.size(), limit);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/address.h"
+#include "base/text.h"
 
 #include <arpa/inet.h>
 
@@ -16,10 +17,6 @@ constexpr std::size_t kLabelBytes = 63;
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
-}
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
 Result<void> check_label(std::string_view label) {
@@ -129,7 +126,7 @@ std::string HostPort::text() const {
 Result<std::string> canonical_host(std::string_view text) {
   if (const auto address = IpAddress::parse(text)) return address->text();
   std::string name(text);
-  std::transform(name.begin(), name.end(), name.begin(), lower);
+  std::transform(name.begin(), name.end(), name.begin(), [](char c) { return to_lower(c); });
   if (name.ends_with('.')) name.pop_back();
   if (auto checked = check_name(name); !checked.ok()) return std::move(checked).error().in("host name");
   return name;

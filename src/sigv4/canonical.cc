@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/encoding.h"
+#include "base/text.h"
 #include "crypto/digest.h"
 
 namespace casemate::sigv4 {
@@ -150,7 +151,7 @@ std::string canonical_request(std::string_view method, std::string_view path, st
     out.append(name).append(":");
     bool first = true;
     for (const auto& [field, value] : headers) {
-      if (!http::equal_ignoring_case(field, name)) continue;
+      if (!equal_ignoring_case(field, name)) continue;
       if (!first) out += ',';
       first = false;
       append_trimmed(out, value);

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/encoding.h"
+#include "base/text.h"
 #include "base/time_text.h"
 #include "crypto/digest.h"
 #include "sigv4/canonical.h"
@@ -16,18 +17,10 @@ namespace {
 constexpr std::array<std::string_view, 6> kUnsigned = {"authorization",     "connection", "expect",
                                                        "transfer-encoding", "user-agent", "x-amzn-trace-id"};
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
 std::vector<std::string> headers_to_sign(const http::Headers& headers) {
   std::vector<std::string> names;
   for (const auto& [name, value] : headers) {
-    std::string folded = lower(name);
+    std::string folded = to_lower(name);
     if (std::find(kUnsigned.begin(), kUnsigned.end(), folded) == kUnsigned.end()) names.push_back(std::move(folded));
   }
   std::sort(names.begin(), names.end());

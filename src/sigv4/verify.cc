@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/encoding.h"
+#include "base/text.h"
 #include "base/time_text.h"
 #include "crypto/digest.h"
 #include "sigv4/canonical.h"
@@ -35,17 +36,9 @@ std::vector<std::string> split(std::string_view text, char separator) {
   }
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
 std::vector<std::string> header_list(std::string_view text) {
   if (text.empty()) return {};
-  return split(lower(text), ';');
+  return split(to_lower(text), ';');
 }
 
 std::string hashed(std::string_view text) {
@@ -139,7 +132,7 @@ std::optional<Failure> check_signed_headers(const http::Request& request, const 
     missing += "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization. ";
   }
   for (const auto& [name, value] : request.headers) {
-    const std::string folded = lower(name);
+    const std::string folded = to_lower(name);
     // A token may be added after signing: the older clients of STS do.
     if (!folded.starts_with("x-amz-") || folded == "x-amz-security-token") continue;
     if (!is_signed(folded)) missing += fmt::format("'{}' must be a 'SignedHeader' in the AWS Authorization. ", name);

@@ -6,12 +6,16 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "crypto/ecdsa.h"
 
 namespace casemate::x509 {
 
 // Seconds since the epoch, UTC; certificates reach far beyond what nanoseconds can hold.
 using Seconds = std::int64_t;
+constexpr Seconds to_seconds(WallTime time) {
+  return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
+}
 
 // SignatureAlgorithm: those that this project makes or checks; anything else is kOther and verifies nothing.
 enum class SignatureAlgorithm { kEcdsaSha256, kEcdsaSha384, kEcdsaSha512, kOther };

@@ -18,6 +18,7 @@
 #include "attestation/hierarchy.h"
 #include "audit/trail.h"
 #include "base/encoding.h"
+#include "base/text.h"
 #include "casemate/kms.h"
 #include "casemate/parent.h"
 #include "cose/sign1.h"
@@ -79,7 +80,7 @@ class Wire {
         } else {
           const auto colon = line.find(": ");
           request.headers.add(line.substr(0, colon), line.substr(colon + 2));
-          if (http::equal_ignoring_case(line.substr(0, colon), "Content-Length")) length = std::stoul(std::string(line.substr(colon + 2)));
+          if (equal_ignoring_case(line.substr(0, colon), "Content-Length")) length = std::stoul(std::string(line.substr(colon + 2)));
         }
       }
       if (text.size() < end + 4 + length) continue;

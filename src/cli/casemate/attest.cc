@@ -13,6 +13,7 @@
 #include "base/encoding.h"
 #include "base/time_text.h"
 #include "cli/casemate/nsm_device.h"
+#include "cli/casemate/output.h"
 #include "cose/sign1.h"
 #include "eif/reader.h"
 #include "nsm/pcr_bank.h"
@@ -27,8 +28,6 @@ using attestation::Document;
 
 // Base64 or hexadecimal of the largest document, with room for line ends.
 constexpr std::size_t kInputLimit = 1024 * 1024;
-
-Result<void> print(std::string_view text) { return os::write_all(STDOUT_FILENO, as_bytes(text)); }
 
 int report(const Result<void>& result, int failed = 1) {
   if (result.ok()) return 0;

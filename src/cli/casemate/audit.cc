@@ -12,7 +12,7 @@
 namespace casemate::cli {
 namespace {
 
-struct Options {
+struct AuditOptions {
   std::string log;
   std::string expected;  // SEQUENCE:HASH noted earlier
   bool json = false;
@@ -25,7 +25,7 @@ Result<void> check_expected(const std::string& expected, const audit::Verified& 
   return {};
 }
 
-Result<void> run_verify(const Options& options) {
+Result<void> run_verify(const AuditOptions& options) {
   os::Path path = options.log;
   if (options.log.empty()) path = TRY(os::paths_from_environment()).audit();
   const audit::Verified verified = TRY(audit::verify_files(path));
@@ -50,7 +50,7 @@ Result<void> run_verify(const Options& options) {
 void add_audit(CLI::App& app, int& exit_code) {
   CLI::App* audit = app.add_subcommand("audit", "Check the audit log");
   audit->require_subcommand(1);
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<AuditOptions>();
   CLI::App* verify = audit->add_subcommand("verify", "Recompute the chain of hashes; exits 1 when a byte was changed");
   verify->add_option("--log", options->log, "Audit log (CASEMATE_HOME/audit.jsonl)");
   verify->add_option("--head", options->expected, "SEQUENCE:HASH that an earlier run printed and that must be the end");

@@ -21,7 +21,7 @@ void on_interrupt(int) {
   g_interrupted = 1;
 }
 
-void print(std::string_view text) {
+void show_at_once(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
 }
@@ -36,7 +36,7 @@ struct Indenter {
       at_start = c == '\n';
       out += c;
     }
-    print(out);
+    show_at_once(out);
   }
 };
 
@@ -95,7 +95,7 @@ int Stage::run(Who who, std::string_view command, bool show) {
     if (output_.size() < kOutputLimit) output_ += text;
     if (show) indenter.write(text);
   }
-  if (show && !indenter.at_start) print("\n");
+  if (show && !indenter.at_start) show_at_once("\n");
   const auto status = os::wait_for_exit(child->pid);
   return status.ok() ? *status : 255;
 }
@@ -103,7 +103,7 @@ int Stage::run(Who who, std::string_view command, bool show) {
 bool Stage::expect(Who who, std::string_view command, const std::vector<std::string>& wanted, Want want) {
   if (interrupted()) return check("interrupted", false);
   const std::string_view prompt = who == Who::kParent ? "parent" : "admin";
-  print(colour_ ? fmt::format("  \033[36m{}$\033[0m \033[1m{}\033[0m\n", prompt, command) : fmt::format("  {}$ {}\n", prompt, command));
+  show_at_once(colour_ ? fmt::format("  \033[36m{}$\033[0m \033[1m{}\033[0m\n", prompt, command) : fmt::format("  {}$ {}\n", prompt, command));
   const int status = run(who, command, true);
   const std::string_view first_line = command.substr(0, command.find('\n'));
   if ((status == 0) != (want == Want::kSuccess)) {
@@ -133,7 +133,7 @@ std::string Stage::quietly(Who who, std::string_view command) {
 }
 
 bool Stage::background(Who who, std::string_view command) {
-  print(colour_ ? fmt::format("  \033[36mparent$\033[0m \033[1m{} &\033[0m\n", command) : fmt::format("  parent$ {} &\n", command));
+  show_at_once(colour_ ? fmt::format("  \033[36mparent$\033[0m \033[1m{} &\033[0m\n", command) : fmt::format("  parent$ {} &\n", command));
   const auto log = os::open(folder_ / "background.log", O_WRONLY | O_CREAT | O_APPEND, 0600);
   if (!log.ok()) return check(log.error().message(), false);
   os::SpawnOptions options;
@@ -149,18 +149,18 @@ bool Stage::background(Who who, std::string_view command) {
 bool Stage::check(std::string_view what, bool holds) {
   if (!holds) {
     failures_.emplace_back(what);
-    print(colour_ ? fmt::format("  \033[31mwrong:\033[0m {}\n", what) : fmt::format("  wrong: {}\n", what));
+    show_at_once(colour_ ? fmt::format("  \033[31mwrong:\033[0m {}\n", what) : fmt::format("  wrong: {}\n", what));
   }
   return holds;
 }
 
 void Stage::say(std::string_view text) {
-  print(colour_ ? fmt::format("  \033[2m# {}\033[0m\n", text) : fmt::format("  # {}\n", text));
+  show_at_once(colour_ ? fmt::format("  \033[2m# {}\033[0m\n", text) : fmt::format("  # {}\n", text));
 }
 
 void Stage::begin_act(int number, std::string_view title) {
   failures_.clear();
-  print(colour_ ? fmt::format("\n\033[1;35mAct {}\033[0m  \033[1m{}\033[0m\n", number, title) : fmt::format("\nAct {}  {}\n", number, title));
+  show_at_once(colour_ ? fmt::format("\n\033[1;35mAct {}\033[0m  \033[1m{}\033[0m\n", number, title) : fmt::format("\nAct {}  {}\n", number, title));
 }
 
 void Stage::close() {

@@ -13,7 +13,7 @@
 namespace casemate::cli {
 namespace {
 
-struct Options {
+struct ExplainOptions {
   audit::EventQuery query;
   bool last = false;
   bool json = false;
@@ -25,13 +25,13 @@ std::string text_or(const json::Value& event, std::string_view name, std::string
   return text == nullptr ? std::string(otherwise) : *text;
 }
 
-Result<json::Value> load_event(const Options& options) {
+Result<json::Value> load_event(const ExplainOptions& options) {
   os::Path path = options.log;
   if (options.log.empty()) path = TRY(os::paths_from_environment()).audit();
   return audit::find_event_in(path, options.query);
 }
 
-Result<void> run_explain(const Options& options) {
+Result<void> run_explain(const ExplainOptions& options) {
   const json::Value event = TRY(load_event(options));
   const auto lines = explain_event(event);
   std::string out;
@@ -79,7 +79,7 @@ std::vector<std::string> explain_event(const json::Value& event) {
 }
 
 void add_explain(CLI::App& app, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExplainOptions>();
   CLI::App* command = app.add_subcommand("explain", "Say why a request was denied");
   command->add_option("REQUEST_ID", options->query.request_id, "x-amzn-RequestId of the answer");
   command->add_flag("--last", options->last, "The newest request instead");

@@ -45,7 +45,7 @@ Result<void> check_word(std::string_view text, const char* what) {
 }
 
 // For a double-quoted place in a shell script: the value is a path of this machine.
-std::string shell_quoted(std::string_view text) {
+std::string escaped_for_quotes(std::string_view text) {
   std::string out;
   for (const char c : text) {
     if (c == '"' || c == '\\' || c == '$' || c == '`' || c == '}') out += '\\';
@@ -75,7 +75,7 @@ Result<std::vector<ProjectFile>> project_files(const Project& project) {
     }
     replace_all(file.content, "@NAME@", project.name);
     replace_all(file.content, "@REGION@", project.region);
-    replace_all(file.content, "@BIN@", shell_quoted(project.bin));
+    replace_all(file.content, "@BIN@", escaped_for_quotes(project.bin));
     files.push_back(std::move(file));
   }
   return files;

@@ -8,6 +8,7 @@
 
 #include "base/encoding.h"
 #include "base/time_text.h"
+#include "cli/casemate/output.h"
 #include "crypto/rng.h"
 #include "json/value.h"
 #include "os/paths.h"
@@ -20,17 +21,15 @@ namespace {
 using attestation::HierarchyNames;
 using attestation::Level;
 
-struct Options {
+struct PkiOptions {
   std::string region;
   std::string instance_id;
   std::string out;
   bool json = false;
 };
 
-Result<void> print(std::string_view text) { return os::write_all(STDOUT_FILENO, as_bytes(text)); }
-
 // names_of: flags first, then the platform's own, then the defaults.
-Result<HierarchyNames> names_of(const Options& options, const os::Paths& paths) {
+Result<HierarchyNames> names_of(const PkiOptions& options, const os::Paths& paths) {
   HierarchyNames names;
   auto platform = os::load_platform(paths);
   if (platform.ok()) {
@@ -44,7 +43,7 @@ Result<HierarchyNames> names_of(const Options& options, const os::Paths& paths) 
   return names;
 }
 
-Result<void> show(const Options& options) {
+Result<void> show(const PkiOptions& options) {
   const os::Paths paths = TRY(os::paths_from_environment());
   const auto hierarchy = TRY(pki::load(paths.pki(), TRY(names_of(options, paths))));
   json::Array levels;
@@ -68,7 +67,7 @@ Result<void> show(const Options& options) {
   return print(text + fmt::format("a development root under {}: verifiers trust it only as --trust local\n", paths.pki().string()));
 }
 
-Result<void> init(const Options& options) {
+Result<void> init(const PkiOptions& options) {
   const os::Paths paths = TRY(os::paths_from_environment());
   const HierarchyNames names = TRY(names_of(options, paths));
   TRY(os::make_private_directories(paths.home));
@@ -77,7 +76,7 @@ Result<void> init(const Options& options) {
   return show(options);
 }
 
-Result<void> rotate(const Options& options) {
+Result<void> rotate(const PkiOptions& options) {
   const os::Paths paths = TRY(os::paths_from_environment());
   const HierarchyNames names = TRY(names_of(options, paths));
   crypto::SystemRng rng;
@@ -85,7 +84,7 @@ Result<void> rotate(const Options& options) {
   return show(options);
 }
 
-Result<void> export_root(const Options& options) {
+Result<void> export_root(const PkiOptions& options) {
   const os::Paths paths = TRY(os::paths_from_environment());
   const std::string pem = TRY(pki::root_pem(paths.pki()));
   if (options.out.empty() || options.out == "-") return print(pem);
@@ -101,7 +100,7 @@ int report(const Result<void>& result) {
 }  // namespace
 
 void add_pki(CLI::App& app, int& exit_code) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<PkiOptions>();
   CLI::App* verb = app.add_subcommand("pki", "The local attestation hierarchy");
   verb->require_subcommand(1);
   const auto add_names = [&options](CLI::App* one) {

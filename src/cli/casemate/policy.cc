@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "base/encoding.h"
+#include "cli/casemate/output.h"
 #include "eif/reader.h"
 #include "iam/diff.h"
 #include "iam/lint.h"
@@ -22,10 +23,6 @@ namespace casemate::cli {
 namespace {
 
 constexpr std::size_t kInputLimit = 64 * 1024 * 1024;
-
-Result<void> print(std::string_view text) {
-  return os::write_all(STDOUT_FILENO, as_bytes(text));
-}
 
 int report(std::string_view command, const Error& error) {
   const auto written =

@@ -23,7 +23,7 @@ namespace {
 
 namespace store = kms::store::sqlite;
 
-struct Options {
+struct VaultOptions {
   std::string file;
   std::string passphrase_file;
   std::string new_passphrase_file;
@@ -62,14 +62,14 @@ Result<os::FileLock> lock_home(const os::Path& home) {
   return lock;
 }
 
-Result<std::string> backup(const Options& options) {
+Result<std::string> backup(const VaultOptions& options) {
   const os::Path database = TRY(os::paths_from_environment()).home / "kms.db";
   TRY(store::backup(database, options.file));
   return fmt::format("{}: copied to {}. It opens with root.key only, which is not in it.\n", database.native(),
                      options.file);
 }
 
-Result<std::string> restore(const Options& options) {
+Result<std::string> restore(const VaultOptions& options) {
   const os::Path home = TRY(os::paths_from_environment()).home;
   const auto lock = TRY(lock_home(home));
   const kms::RootKey root = TRY(read_root_key(home, options.passphrase_file));
@@ -127,7 +127,7 @@ Result<void> reseal_identities(const os::Path& home, const kms::RootKey& before,
 
 // root.key.new and identity.json.new are on the disk before the database needs them, and take their places after it:
 // casemated finishes a rewrapping that was cut short in between.
-Result<std::string> rewrap(const Options& options) {
+Result<std::string> rewrap(const VaultOptions& options) {
   const os::Path home = TRY(os::paths_from_environment()).home;
   const auto lock = TRY(lock_home(home));
   const kms::RootKey before = TRY(read_root_key(home, options.passphrase_file));
@@ -145,8 +145,8 @@ Result<std::string> rewrap(const Options& options) {
   return fmt::format("{} key materials wrapped under a new root key\n", count);
 }
 
-void add_verb(CLI::App& verb, const std::shared_ptr<Options>& options, int& exit_code,
-              Result<std::string> (*act)(const Options&)) {
+void add_verb(CLI::App& verb, const std::shared_ptr<VaultOptions>& options, int& exit_code,
+              Result<std::string> (*act)(const VaultOptions&)) {
   verb.callback([options, &exit_code, act] {
     const auto done = act(*options);
     if (done.ok()) {
@@ -161,7 +161,7 @@ void add_verb(CLI::App& verb, const std::shared_ptr<Options>& options, int& exit
 }  // namespace
 
 void add_vault(CLI::App& app, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<VaultOptions>();
   CLI::App* verb = app.add_subcommand("backup", "Copy the key service's database, also while it serves");
   verb->add_option("file", options->file, "File to make; it must not exist")->required();
   add_verb(*verb, options, exit_code, backup);

@@ -43,7 +43,7 @@ bool is_address(const std::string& name) {
   return name.find(':') != std::string::npos || name.find_first_not_of("0123456789.") == std::string::npos;
 }
 
-std::time_t seconds(WallTime time) {
+std::time_t unix_time(WallTime time) {
   return static_cast<std::time_t>(time.time_since_epoch().count() / 1000);
 }
 
@@ -87,8 +87,8 @@ Pair make_certificate(const std::string& common_name, std::chrono::days life, Wa
   CASEMATE_CHECK(number != nullptr && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) != nullptr);
   BN_free(number);
   // An hour of grace for clients whose clock is behind.
-  const std::time_t from = seconds(now - std::chrono::hours{1});
-  const std::time_t to = seconds(now + life);
+  const std::time_t from = unix_time(now - std::chrono::hours{1});
+  const std::time_t to = unix_time(now + life);
   CASEMATE_CHECK(ASN1_TIME_set(X509_getm_notBefore(certificate), from) != nullptr &&
                  ASN1_TIME_set(X509_getm_notAfter(certificate), to) != nullptr);
   X509_NAME* const name = X509_get_subject_name(certificate);
@@ -152,7 +152,7 @@ Result<void> save_pair(const Pair& pair, const os::Path& certificate_path, const
 }
 
 bool expires_before(X509* certificate, WallTime time) {
-  const std::time_t limit = seconds(time);
+  const std::time_t limit = unix_time(time);
   return ASN1_TIME_cmp_time_t(X509_get0_notAfter(certificate), limit) <= 0;
 }
 

@@ -19,7 +19,7 @@
 namespace casemate::cli::nitro {
 namespace {
 
-const std::string kAction = "Build Enclave";
+const std::string kBuildAction = "Build Enclave";
 
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
@@ -41,7 +41,7 @@ Result<std::string> canonical_architecture(const std::string& name) {
 
 BuildOutcome failed(ECode code, Error error, std::vector<std::string> steps) {
   steps.insert(steps.begin(), {"Failed to build enclave", "Failed to build EIF from docker"});
-  return {std::nullopt, Failure{code, std::move(error), kAction, std::move(steps)}};
+  return {std::nullopt, Failure{code, std::move(error), kBuildAction, std::move(steps)}};
 }
 
 Result<std::optional<std::uint64_t>> source_date(const BuildEnclaveOptions& options) {

@@ -13,7 +13,7 @@
 namespace casemate::cli::nitro {
 namespace {
 
-const std::string kAction = "Enclave Console";
+const std::string kConsoleAction = "Enclave Console";
 using Steady = std::chrono::steady_clock;
 
 struct ConsoleOptions {
@@ -30,11 +30,11 @@ int copy(runtime::Connection& connection, std::optional<std::chrono::millisecond
     const Result<Bytes> data = connection.read_raw(left);
     if (!data) {
       if (data.error().code() == ErrorCode::kUnavailable) return 0;
-      return report({ECode::kConsoleRead, data.error(), kAction, {"read the console"}});
+      return report({ECode::kConsoleRead, data.error(), kConsoleAction, {"read the console"}});
     }
     if (data->empty()) return 0;
     if (const Result<void> written = os::write_all(STDOUT_FILENO, *data); !written)
-      return report({ECode::kConsoleWrite, written.error(), kAction, {"write to standard output"}});
+      return report({ECode::kConsoleWrite, written.error(), kConsoleAction, {"write to standard output"}});
     if (timeout && Steady::now() >= deadline) return 0;
   }
 }
@@ -46,15 +46,15 @@ struct Granted {
 
 std::variant<Granted, Failure> open_console(const EnclaveSelector& selector, bool follow) {
   Result<runtime::Registry> registry = runtime::Registry::from_environment();
-  if (!registry) return Failure{ECode::kReadFromDisk, registry.error(), kAction, {}};
-  auto selected = connect_selected(*registry, selector, kAction);
+  if (!registry) return Failure{ECode::kReadFromDisk, registry.error(), kConsoleAction, {}};
+  auto selected = connect_selected(*registry, selector, kConsoleAction);
   if (auto* failure = std::get_if<Failure>(&selected)) return std::move(*failure);
   auto& connection = std::get<runtime::Connection>(selected);
   const Result<json::Value> reply =
       runtime::ask(connection, json::Object{{"command", "console"}, {"follow", follow}}, runtime::kReplyPatience);
-  if (!reply) return Failure{ECode::kConsoleConnection, reply.error(), kAction, {"ask for the console"}};
+  if (!reply) return Failure{ECode::kConsoleConnection, reply.error(), kConsoleAction, {"ask for the console"}};
   const std::int64_t* cid = reply->int_at("EnclaveCID");
-  if (cid == nullptr) return Failure{ECode::kInteger, malformed("reply: EnclaveCID missing"), kAction, {}};
+  if (cid == nullptr) return Failure{ECode::kInteger, malformed("reply: EnclaveCID missing"), kConsoleAction, {}};
   return Granted{std::move(connection), static_cast<std::uint32_t>(*cid)};
 }
 
@@ -65,7 +65,7 @@ int run_console(const ConsoleOptions& options) {
     std::uint32_t seconds = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
     if (error != std::errc() || end != text.data() + text.size())
-      return report({ECode::kInvalidArgument, malformed("disconnect-timeout: `{}`, want a number of seconds", text), kAction, {}});
+      return report({ECode::kInvalidArgument, malformed("disconnect-timeout: `{}`, want a number of seconds", text), kConsoleAction, {}});
     timeout = std::chrono::seconds(seconds);
   }
   auto opened = open_console(options.selector, true);
@@ -76,9 +76,9 @@ int run_console(const ConsoleOptions& options) {
 
 int print_ended(const runtime::Registry& registry, const runtime::Ended& ended) {
   const Result<std::string> text = runtime::read_ended_console(registry.paths(), ended);
-  if (!text) return report({ECode::kConsoleConnection, text.error(), kAction, {"read what was kept of the console"}});
+  if (!text) return report({ECode::kConsoleConnection, text.error(), kConsoleAction, {"read what was kept of the console"}});
   if (const Result<void> written = os::write_all(STDOUT_FILENO, as_bytes(*text)); !written)
-    return report({ECode::kConsoleWrite, written.error(), kAction, {"write to standard output"}});
+    return report({ECode::kConsoleWrite, written.error(), kConsoleAction, {"write to standard output"}});
   return 0;
 }
 

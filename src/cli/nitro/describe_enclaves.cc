@@ -11,18 +11,18 @@
 namespace casemate::cli::nitro {
 namespace {
 
-const std::string kAction = "Describe Enclaves";
+const std::string kDescribeAction = "Describe Enclaves";
 
 int run(bool metadata) {
   Result<runtime::Registry> registry = runtime::Registry::from_environment();
-  if (!registry) return report({ECode::kReadFromDisk, registry.error(), kAction, {}});
+  if (!registry) return report({ECode::kReadFromDisk, registry.error(), kDescribeAction, {}});
   const Result<runtime::Listing> listing =
       runtime::list_enclaves(*registry, metadata ? runtime::Metadata::kYes : runtime::Metadata::kNo);
-  if (!listing) return report({ECode::kReadFromDisk, listing.error(), kAction, {"list the enclaves"}});
+  if (!listing) return report({ECode::kReadFromDisk, listing.error(), kDescribeAction, {"list the enclaves"}});
   if (listing->failed > 0) fmt::print(stderr, "Failed connections: {}\n", listing->failed);
   fmt::print("{}\n", descriptions(listing->enclaves));
   if (listing->failed > 0)
-    return report({ECode::kProcessConnection, unavailable("{} enclave processes did not answer", listing->failed), kAction, {}});
+    return report({ECode::kProcessConnection, unavailable("{} enclave processes did not answer", listing->failed), kDescribeAction, {}});
   return 0;
 }
 

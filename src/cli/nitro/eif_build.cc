@@ -17,7 +17,7 @@
 namespace casemate::cli::nitro {
 namespace {
 
-constexpr int kUsage = 2;
+constexpr int kBadUsage = 2;
 
 struct Options {
   image::Parts parts;
@@ -107,7 +107,7 @@ int eif_build(int argc, char** argv) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
     fmt::print(stderr, "error: {} (eif_build --help lists the flags)\n", error.what());
-    return kUsage;
+    return kBadUsage;
   }
   const std::string output = options.output;
   const auto sealed = act(std::move(options), SystemClock());

@@ -19,8 +19,8 @@
 namespace casemate::cli::nitro {
 namespace {
 
-const std::string kAction = "File PCR";
-constexpr std::size_t kMaxPem = 64 * 1024;
+const std::string kPcrAction = "File PCR";
+constexpr std::size_t kMaxCertificatePem = 64 * 1024;
 constexpr std::size_t kReadBytes = 1024 * 1024;
 
 void print_register(std::string_view name, const eif::Sha384& value) {
@@ -44,14 +44,14 @@ Result<eif::Sha384> measure_file(const std::string& path) {
 int run(const std::string& input, const std::string& certificate) {
   if (!input.empty()) {
     const auto value = measure_file(input);
-    if (!value) return report({ECode::kFileOperation, value.error(), kAction, {"Failed to open file"}});
+    if (!value) return report({ECode::kFileOperation, value.error(), kPcrAction, {"Failed to open file"}});
     print_register("PCR", *value);
     return 0;
   }
-  const auto pem = os::read_file(certificate, kMaxPem);
-  if (!pem) return report({ECode::kFileOperation, pem.error(), kAction, {"Failed to open file"}});
+  const auto pem = os::read_file(certificate, kMaxCertificatePem);
+  if (!pem) return report({ECode::kFileOperation, pem.error(), kPcrAction, {"Failed to open file"}});
   const auto der = eif::certificate_of(*pem);
-  if (!der) return report({ECode::kHasher, der.error(), kAction, {"Failed to deserialize .pem"}});
+  if (!der) return report({ECode::kHasher, der.error(), kPcrAction, {"Failed to deserialize .pem"}});
   print_register("PCR8", eif::measure(*der));
   return 0;
 }

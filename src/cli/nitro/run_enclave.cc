@@ -14,7 +14,7 @@
 namespace casemate::cli::nitro {
 namespace {
 
-constexpr std::string_view kAction = "Run Enclave";
+const std::string kRunAction = "Run Enclave";
 constexpr std::size_t kConfigBytes = 64 * 1024;
 
 template <typename T>
@@ -72,7 +72,7 @@ int run(const RunEnclaveOptions& options) {
     parsed = run_request(options);
   } else {
     const Result<std::string> text = os::read_file(options.config, kConfigBytes);
-    if (!text) return report({ECode::kFileOperation, text.error(), std::string(kAction), {"read the configuration"}});
+    if (!text) return report({ECode::kFileOperation, text.error(), kRunAction, {"read the configuration"}});
     parsed = config_request(*text);
   }
   if (const auto* failure = std::get_if<Failure>(&parsed)) return report(*failure);
@@ -80,21 +80,21 @@ int run(const RunEnclaveOptions& options) {
   if (options.attach_console) request.attach_console = request.debug_mode = true;
   if (!options.config.empty()) {
     if (Result<void> more = read_extensions(options, request); !more)
-      return report({ECode::kInvalidArgument, std::move(more).error(), std::string(kAction), {"read the flags"}});
+      return report({ECode::kInvalidArgument, std::move(more).error(), kRunAction, {"read the flags"}});
   }
   for (const std::string_view fault : request.faults.names()) fmt::print(stderr, "warning: this enclave has the fault {}\n", fault);
 
   const Result<os::Path> self = os::executable_path();
-  if (!self) return report({ECode::kProcessSpawn, self.error(), std::string(kAction), {"find casemate-enclave"}});
+  if (!self) return report({ECode::kProcessSpawn, self.error(), kRunAction, {"find casemate-enclave"}});
   const os::Path program = self->parent_path() / "casemate-enclave";
   auto outcome = runtime::start_enclave(program, request, [](std::string_view line) { fmt::print(stderr, "{}", line); });
   if (!outcome) {
     const bool ended = outcome.error().code() == ErrorCode::kUnavailable;
-    return report({ended ? ECode::kProcessConnection : ECode::kProcessSpawn, outcome.error(), std::string(kAction),
+    return report({ended ? ECode::kProcessConnection : ECode::kProcessSpawn, outcome.error(), kRunAction,
                    {"start the enclave process"}});
   }
   if (const auto* failure = std::get_if<runtime::StartFailure>(&*outcome))
-    return report({start_code(failure->step, failure->error), failure->error, std::string(kAction),
+    return report({start_code(failure->step, failure->error), failure->error, kRunAction,
                    {"start the enclave", std::string(runtime::to_string(failure->step))}});
 
   auto& started = std::get<runtime::Started>(*outcome);
@@ -130,22 +130,22 @@ Result<std::uint64_t> parse_memory(std::string_view text) {
 std::variant<runtime::RunRequest, Failure> run_request(const RunEnclaveOptions& options) {
   Result<runtime::RunRequest> request = read_flags(options);
   if (request.ok()) return request.take();
-  return Failure{ECode::kInvalidArgument, std::move(request).error(), std::string(kAction), {"read the flags"}};
+  return Failure{ECode::kInvalidArgument, std::move(request).error(), kRunAction, {"read the flags"}};
 }
 
 std::variant<runtime::RunRequest, Failure> config_request(std::string_view json_text) {
   const Result<json::Value> value = json::parse(json_text);
   if (!value)
-    return Failure{ECode::kSerde, Error(value.error()).in("config"), std::string(kAction), {"read the configuration"}};
+    return Failure{ECode::kSerde, Error(value.error()).in("config"), kRunAction, {"read the configuration"}};
   Result<runtime::RunRequest> request = runtime::parse_run_request(*value);
   if (!request) {
     const bool both = request.error().code() == ErrorCode::kConflict;
     return Failure{both ? ECode::kConflictingArgument : ECode::kInvalidArgument, std::move(request).error().in("config"),
-                   std::string(kAction), {"read the configuration"}};
+                   kRunAction, {"read the configuration"}};
   }
   if (request->enclave_cid) {
     Result<std::optional<std::uint32_t>> cid = check_cid(*request->enclave_cid);
-    if (!cid) return Failure{ECode::kInvalidArgument, std::move(cid).error().in("config"), std::string(kAction), {}};
+    if (!cid) return Failure{ECode::kInvalidArgument, std::move(cid).error().in("config"), kRunAction, {}};
     request->enclave_cid = *cid;
   }
   return request.take();

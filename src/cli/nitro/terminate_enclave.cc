@@ -13,7 +13,7 @@
 namespace casemate::cli::nitro {
 namespace {
 
-const std::string kAction = "Terminate Enclave";
+const std::string kTerminateAction = "Terminate Enclave";
 const std::string kStatsAction = "Enclave Statistics";
 const std::string kWaitAction = "Wait for Enclave";
 
@@ -31,11 +31,11 @@ void print(const runtime::Terminated& terminated) {
 
 Failure failure(Error error) {
   const ECode code = error.code() == ErrorCode::kUnavailable ? ECode::kProcessConnection : ECode::kCommandNotExecuted;
-  return {code, std::move(error), kAction, {"ask the enclave process to terminate"}};
+  return {code, std::move(error), kTerminateAction, {"ask the enclave process to terminate"}};
 }
 
 int terminate_one(runtime::Registry& registry, const EnclaveSelector& selector) {
-  auto selected = connect_selected(registry, selector, kAction);
+  auto selected = connect_selected(registry, selector, kTerminateAction);
   if (const auto* wrong = std::get_if<Failure>(&selected)) return report(*wrong);
   Result<runtime::Terminated> terminated = runtime::terminate_enclave(std::move(std::get<runtime::Connection>(selected)));
   if (!terminated) return report(failure(std::move(terminated).error()));
@@ -51,7 +51,7 @@ bool is_ours(const os::Path& socket) {
 
 int terminate_every(runtime::Registry& registry) {
   const Result<std::vector<os::Path>> sockets = registry.sockets();
-  if (!sockets) return report({ECode::kReadFromDisk, sockets.error(), kAction, {"list the enclaves"}});
+  if (!sockets) return report({ECode::kReadFromDisk, sockets.error(), kTerminateAction, {"list the enclaves"}});
   int exit_code = 0;
   for (const os::Path& socket : *sockets) {
     if (!is_ours(socket)) continue;
@@ -67,7 +67,7 @@ int terminate_every(runtime::Registry& registry) {
 
 int run(const TerminateOptions& options) {
   Result<runtime::Registry> registry = runtime::Registry::from_environment();
-  if (!registry) return report({ECode::kReadFromDisk, registry.error(), kAction, {}});
+  if (!registry) return report({ECode::kReadFromDisk, registry.error(), kTerminateAction, {}});
   return options.all ? terminate_every(*registry) : terminate_one(*registry, options.selector);
 }
 

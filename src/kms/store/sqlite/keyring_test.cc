@@ -12,7 +12,7 @@
 namespace casemate::kms {
 namespace {
 
-const Realm kRealm{"111122223333", "us-east-1"};
+const Realm kHome{"111122223333", "us-east-1"};
 constexpr std::string_view kPolicy =
     R"({"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"kms:Decrypt","Resource":"*"}]})";
 
@@ -20,15 +20,15 @@ class KeyringTest : public testing::Test {
  protected:
   KeyRecordPtr create() {
     KeyDraft draft;
-    draft.policy = iam::default_key_policy(kRealm.account);
-    return keyring_.create_key(kRealm, draft).take();
+    draft.policy = iam::default_key_policy(kHome.account);
+    return keyring_.create_key(kHome, draft).take();
   }
   KeyRecordPtr find(const std::string& id) {
-    auto located = keyring_.locate({KeyReference::Kind::kKey, kRealm, id});
+    auto located = keyring_.locate({KeyReference::Kind::kKey, kHome, id});
     return located.ok() ? located->record : nullptr;
   }
   std::string alias_target(const std::string& name) {
-    auto located = keyring_.locate({KeyReference::Kind::kAlias, kRealm, name});
+    auto located = keyring_.locate({KeyReference::Kind::kAlias, kHome, name});
     return located.ok() ? located->record->key.id : "";
   }
 
@@ -48,12 +48,12 @@ TEST_F(KeyringTest, FindsMoreKeysThanItKeeps) {
       const KeyRecordPtr found = find(record->key.id);
       ASSERT_NE(found, nullptr);
       EXPECT_TRUE(found->current_material()->secret == record->current_material()->secret);
-      auto owner = keyring_.locate_material(kRealm, *record->key.current_material);
+      auto owner = keyring_.locate_material(kHome, *record->key.current_material);
       ASSERT_TRUE(owner.ok());
       EXPECT_EQ((*owner)->key.id, record->key.id);
     }
   }
-  auto nobody = keyring_.locate_material(kRealm, MaterialId{1});
+  auto nobody = keyring_.locate_material(kHome, MaterialId{1});
   ASSERT_TRUE(nobody.ok());
   EXPECT_EQ(*nobody, nullptr);
 }
@@ -72,17 +72,17 @@ TEST_F(KeyringTest, ShowsChangesAtOnceAndKeepsWhatARequestHolds) {
 TEST_F(KeyringTest, FollowsAliases) {
   const KeyRecordPtr a = create();
   const KeyRecordPtr b = create();
-  ASSERT_TRUE(keyring_.create_alias(kRealm, "alias/x", *a).ok());
+  ASSERT_TRUE(keyring_.create_alias(kHome, "alias/x", *a).ok());
   EXPECT_EQ(alias_target("alias/x"), a->key.id);
   EXPECT_THAT(find(a->key.id)->aliases, testing::ElementsAre("alias/x"));
-  EXPECT_EQ(keyring_.create_alias(kRealm, "alias/x", *b).error().kind, FaultKind::kAlreadyExists);
-  ASSERT_TRUE(keyring_.update_alias(kRealm, "alias/x", *b).ok());
+  EXPECT_EQ(keyring_.create_alias(kHome, "alias/x", *b).error().kind, FaultKind::kAlreadyExists);
+  ASSERT_TRUE(keyring_.update_alias(kHome, "alias/x", *b).ok());
   EXPECT_EQ(alias_target("alias/x"), b->key.id);
   EXPECT_THAT(find(a->key.id)->aliases, testing::IsEmpty());
-  ASSERT_TRUE(keyring_.delete_alias(kRealm, "alias/x").ok());
+  ASSERT_TRUE(keyring_.delete_alias(kHome, "alias/x").ok());
   EXPECT_EQ(alias_target("alias/x"), "");
-  EXPECT_EQ(keyring_.delete_alias(kRealm, "alias/x").error().kind, FaultKind::kNotFound);
-  EXPECT_EQ(keyring_.update_alias(kRealm, "alias/x", *b).error().kind, FaultKind::kNotFound);
+  EXPECT_EQ(keyring_.delete_alias(kHome, "alias/x").error().kind, FaultKind::kNotFound);
+  EXPECT_EQ(keyring_.update_alias(kHome, "alias/x", *b).error().kind, FaultKind::kNotFound);
 }
 
 TEST_F(KeyringTest, HidesAndThenDeletesKeysThatAreDue) {
@@ -104,7 +104,7 @@ TEST_F(KeyringTest, UsesNoMaterialThatAnotherRootKeyWrapped) {
   const KeyRecordPtr key = create();
   const RootKey other = RootKey::generate(rng_);
   Keyring stranger(*store_, other, clock_, rng_);
-  EXPECT_EQ(stranger.locate({KeyReference::Kind::kKey, kRealm, key->key.id}).error().kind, FaultKind::kInternal);
+  EXPECT_EQ(stranger.locate({KeyReference::Kind::kKey, kHome, key->key.id}).error().kind, FaultKind::kInternal);
 }
 
 TEST_F(KeyringTest, NeverKeepsAStaleKeyUnderConcurrentChanges) {
