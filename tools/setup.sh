@@ -32,9 +32,9 @@ casemate_packages() {
     "libboost$boost-dev" "libboost-json$boost-dev" libssl-dev libfmt-dev libcli11-dev \
     libyaml-cpp-dev libsqlite3-dev libp11-kit-dev libarchive-dev zlib1g-dev libzstd-dev libseccomp-dev nettle-dev libgmp-dev \
     libgtest-dev libgmock-dev librapidcheck-dev \
-    openssl jq procps buildah awscli uidmap
+    openssl jq procps buildah awscli uidmap xz-utils
   if [ "$1" = test ]; then
-    printf '%s\n' python3 python3-boto3 python3-cbor2 docker.io cpio socat curl softhsm2 golang-go libcbor-dev skopeo qemu-system-x86 xz-utils zstd
+    printf '%s\n' python3 python3-boto3 python3-cbor2 docker.io cpio socat curl softhsm2 golang-go libcbor-dev skopeo qemu-system-x86 zstd
     # A Node.js that is there already is used as it is; Debian's own may clash with it.
     command -v npm >/dev/null 2>&1 || printf '%s\n' nodejs npm
   fi
