@@ -32,7 +32,7 @@ casemate_packages() {
     "libboost$boost-dev" "libboost-json$boost-dev" libssl-dev libfmt-dev libcli11-dev \
     libyaml-cpp-dev libsqlite3-dev libp11-kit-dev libarchive-dev zlib1g-dev libzstd-dev libseccomp-dev nettle-dev libgmp-dev \
     libgtest-dev libgmock-dev librapidcheck-dev \
-    openssl jq procps buildah awscli uidmap xz-utils
+    openssl jq procps buildah netavark awscli uidmap xz-utils
   if [ "$1" = test ]; then
     printf '%s\n' python3 python3-boto3 python3-cbor2 docker.io cpio socat curl softhsm2 golang-go libcbor-dev skopeo qemu-system-x86 zstd
     # A Node.js that is there already is used as it is; Debian's own may clash with it.
@@ -103,7 +103,8 @@ casemate_build() {
 
 # The kernel and init that nitro-cli puts into images when no other blobs are named.
 casemate_blobs() {
-  if [ ! -s build/blobs/bzImage ] || [ ! -d build/blobs/modules ]; then
+  # The command line is the last file that prepare.sh puts there.
+  if [ ! -s build/blobs/cmdline ]; then
     casemate_step "Preparing the enclave kernel"
     casemate_quiet build/blobs.log blobs/prepare.sh build/blobs
   fi
