@@ -44,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                   if (!again.ok() || identity::encode_state(*again) != text) std::abort();
                                   return Result<void>();
                                 });
-  const auto audit = [](json::Object event) {
+  const auto audit = [](const json::Object& event) {
     if (!json::parse(json::encode(event)).ok()) std::abort();
     return Result<void>();
   };

@@ -39,11 +39,12 @@ bool take_back_hash(std::string_view& text, std::string_view& hash) {
 
 }  // namespace
 
-std::string seal_line(std::string_view event, Link& last) {
+std::string seal_line(std::string event, Link& last) {
   CASEMATE_CHECK(event.size() > 2 && event.front() == '{' && event.back() == '}');
-  std::string line;
-  line.reserve(event.size() + 256);
-  line.append(event.substr(0, event.size() - 1)).append(kOpen).append(std::to_string(last.sequence + 1));
+  std::string line = std::move(event);
+  line.reserve(line.size() + 256);
+  line.pop_back();
+  line.append(kOpen).append(std::to_string(last.sequence + 1));
   line.append(kPrevious).append(last.hash);
   ++last.sequence;
   last.hash = hash_of(line);

@@ -22,8 +22,8 @@ struct Link {
 };
 
 // seal_line gives the line (without line end) that follows `last`, and moves `last` on. `event` is the JSON text of an
-// object with at least one member.
-std::string seal_line(std::string_view event, Link& last);
+// object with at least one member; it becomes the line.
+std::string seal_line(std::string event, Link& last);
 
 // Sealed is a line whose own hash is right.
 struct Sealed {

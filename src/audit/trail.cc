@@ -149,19 +149,20 @@ bool Trail::has_room_for_changes() {
   return has_reserve_ || take_reserve();
 }
 
-Result<void> Trail::append(json::Object event) {
+Result<void> Trail::append(const json::Object& event) {
   const json::Value* read_only = event.find("readOnly");
   const bool* is_read = read_only == nullptr ? nullptr : read_only->if_bool();
   const bool durable = is_read != nullptr && !*is_read;
-  event.erase("casemate");
-  const std::string text = json::encode(event);
+  CASEMATE_CHECK(event.find("casemate") == nullptr);
+  std::string text = json::encode(event);
   if (text.size() > kLongestLine - 512) return over_limit("audit event: {} bytes, at most {}", text.size(), kLongestLine - 512);
 
   std::unique_lock lock(mutex_);
   if (broken_) return internal("audit log: an earlier sync failed");
   if (size_ >= options_.file_bytes) TRY(rotate());
   Link next = last_;
-  const std::string line = seal_line(text, next) + "\n";
+  std::string line = seal_line(std::move(text), next);
+  line += '\n';
   auto written = write_line(line);
   if (!written.ok() && written.error().code() == ErrorCode::kLimit && has_reserve_) {
     TRY(os::remove(reserve_path(path_)));

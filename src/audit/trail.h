@@ -36,10 +36,10 @@ class Trail {
   // (no event in the last 2 MiB is whole), kInternal.
   static Result<std::unique_ptr<Trail>> open(const os::Path& path, WallTime now, const TrailOptions& options = {});
 
-  // append adds the member `casemate` and writes the line. An event with `readOnly` false is on the disk when it
+  // append adds the last member `casemate`, which `event` does not have, and writes the line. An event with `readOnly` false is on the disk when it
   // returns (calls that wait share one fdatasync), any other is in the file. Errors: kLimit (no space), kInternal: the
   // caller must refuse the call.
-  Result<void> append(json::Object event);
+  Result<void> append(const json::Object& event);
 
   // has_room_for_changes: a file beside the trail (audit.reserve) holds space for events. When the disk is full it is given
   // up, so that calls that change nothing still find room for theirs; until it can be had again this is false, and calls

@@ -192,7 +192,7 @@ http::Response Api::handle(const http::Request& request, std::string_view path) 
     event.set("errorMessage", message);
     event.set("additionalEventData",
               json::Object{{"casemate", json::Object{{"decision", iam::to_json(iam::trace(wanted))}}}});
-    if (const auto written = parts_.audit(std::move(event)); !written.ok()) return refuse(written.error());
+    if (const auto written = parts_.audit(event); !written.ok()) return refuse(written.error());
     return refuse(403, "AccessDenied", message);
   }
 
@@ -251,7 +251,7 @@ http::Response Api::redeem(const http::Request& request) {
   json::Object event =
       iam::event_head(*lookup.identity, request, "signin.amazonaws.com", "ConsoleLogin", options_.region, now);
   event.set("responseElements", json::Object{{"ConsoleLogin", "Success"}});
-  if (const auto written = parts_.audit(std::move(event)); !written.ok()) return refuse(written.error());
+  if (const auto written = parts_.audit(event); !written.ok()) return refuse(written.error());
   return answer(200, json::Object{{"accessKeyId", session->access_key_id},
                                   {"secretAccessKey", as_text(session->secret_access_key.expose())},
                                   {"sessionToken", session->session_token},

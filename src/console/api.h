@@ -45,7 +45,7 @@ struct Parts {
   // issue makes credentials of a session of a user of the account.
   std::function<Result<Session>(std::string_view user, WallTime now)> issue;
   // audit writes an event before the answer leaves; if it cannot, the request fails.
-  std::function<Result<void>(json::Object event)> audit;
+  std::function<Result<void>(const json::Object& event)> audit;
 };
 
 class Api {

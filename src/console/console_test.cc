@@ -407,8 +407,8 @@ class ServiceTest : public testing::Test {
                 return Session{"ASIACONSOLE", Secret::copy_of(as_bytes("secret")), fmt::format("token of {}", user),
                                now + std::chrono::hours{8}};
               },
-              [this](json::Object event) -> Result<void> {
-                events_.emplace_back(std::move(event));
+              [this](const json::Object& event) -> Result<void> {
+                events_.emplace_back(event);
                 return {};
               }},
         std::move(options), std::nullopt);

@@ -2,6 +2,7 @@
 #include "json/value.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 namespace casemate::json {
@@ -104,10 +105,27 @@ std::string_view Value::type_name() const {
 
 namespace {
 
+// plain_bytes counts bytes at the front that stand for themselves, in steps of eight: some byte of x is below n exactly
+// when (x - n) & ~x has a top bit somewhere (which byte, borrows hide).
+std::size_t plain_bytes(std::string_view text) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101U;
+  constexpr std::uint64_t kTops = kOnes << 7;
+  std::size_t i = 0;
+  for (; text.size() - i >= sizeof(std::uint64_t); i += sizeof(std::uint64_t)) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, text.data() + i, sizeof word);
+    const std::uint64_t quote = word ^ (kOnes * '"');
+    const std::uint64_t backslash = word ^ (kOnes * '\\');
+    const std::uint64_t special = ((word - kOnes * 0x20) & ~word) | ((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash);
+    if ((special & kTops) != 0) break;
+  }
+  return i;
+}
+
 void write_string(std::string& out, std::string_view text) {
   out += '"';
   std::size_t plain_from = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
+  for (std::size_t i = plain_bytes(text); i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
     out.append(text, plain_from, i - plain_from);
@@ -149,6 +167,14 @@ struct Writer {
     }
   }
 
+  void write(const Object& object, int depth) {
+    write_all(object, '{', '}', depth, [&](const Object::Member& member) {
+      write_string(out, member.first);
+      out += indent < 0 ? ":" : ": ";
+      write(member.second, depth + 1);
+    });
+  }
+
   void write(const Value& value, int depth) {
     if (value.is_null()) {
       out += "null";
@@ -159,11 +185,7 @@ struct Writer {
     } else if (const Array* array = value.if_array()) {
       write_all(*array, '[', ']', depth, [&](const Value& item) { write(item, depth + 1); });
     } else if (const Object* object = value.if_object()) {
-      write_all(*object, '{', '}', depth, [&](const Object::Member& member) {
-        write_string(out, member.first);
-        out += indent < 0 ? ":" : ": ";
-        write(member.second, depth + 1);
-      });
+      write(*object, depth);
     } else {
       number(value);
     }
@@ -187,6 +209,12 @@ struct Writer {
 }  // namespace
 
 std::string encode(const Value& value) {
+  Writer writer;
+  writer.write(value, 0);
+  return std::move(writer.out);
+}
+
+std::string encode(const Object& value) {
   Writer writer;
   writer.write(value, 0);
   return std::move(writer.out);

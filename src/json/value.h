@@ -129,8 +129,10 @@ struct Limits {
 // names within an object differ. Errors: kMalformed (with the offset), kLimit (naming the limit).
 Result<Value> parse(std::string_view text, const Limits& limits = {});
 
-// encode writes without white space; encode_pretty indents by two spaces as serde_json and jq do.
+// encode writes without white space; encode_pretty indents by two spaces as serde_json and jq do. An object is taken as
+// it is: as a Value it would be copied whole.
 std::string encode(const Value& value);
+std::string encode(const Object& value);
 std::string encode_pretty(const Value& value);
 
 // encode_string writes one quoted, escaped string.

@@ -51,6 +51,23 @@ TEST(JsonParse, RefusesLongInput) {
   EXPECT_THAT(parse("[1,2]", limits), IsError(ErrorCode::kLimit, HasSubstr("5 bytes, at most 4")));
 }
 
+TEST(JsonEncode, EscapesWhereverTheByteStands) {
+  for (std::size_t length = 1; length <= 20; ++length) {
+    for (std::size_t at = 0; at < length; ++at) {
+      for (int byte = 1; byte < 0x80; ++byte) {
+        std::string text(length, '\x7f');
+        text[at] = static_cast<char>(byte);
+        const std::string written = encode(Value(text));
+        EXPECT_EQ(written.size() > length + 2, byte < 0x20 || byte == '"' || byte == '\\') << written;
+        const auto read = parse(written);
+        ASSERT_THAT(read, IsOk()) << written;
+        EXPECT_EQ(*read->if_string(), text);
+      }
+    }
+  }
+  EXPECT_EQ(encode(Object{{"a\"b", "\u00e9"}, {"c", Object{}}}), "{\"a\\\"b\":\"\u00e9\",\"c\":{}}");
+}
+
 TEST(JsonEncode, PrettyMatchesSerdeJson) {
   const Value value = Object{{"a", Array{1, 2}}, {"e", Object{}}, {"f", Array{}}, {"s", "q\"\\\n\x01"}};
   EXPECT_EQ(encode_pretty(value),

@@ -64,7 +64,7 @@ std::unique_ptr<console::Service> make_console(const Options& options, const os:
         return console::Session{std::move(issued.access_key_id), std::move(issued.secret_access_key),
                                 std::move(issued.session_token), issued.expires};
       },
-      [audit = &parts.audit](json::Object event) { return audit->append(std::move(event)); }};
+      [audit = &parts.audit](const json::Object& event) { return audit->append(event); }};
   return std::make_unique<console::Service>(std::move(given), std::move(wanted), load_page(options, parts.log));
 }
 

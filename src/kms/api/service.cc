@@ -199,7 +199,7 @@ Result<void> Service::State::write_event(const http::Request& request, const Cal
   event.set("managementEvent", true);
   event.set("recipientAccountId", call.realm().account);
   event.set("eventCategory", "Management");
-  return parts.audit.append(std::move(event));
+  return parts.audit.append(event);
 }
 
 }  // namespace casemate::kms::api
