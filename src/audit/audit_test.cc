@@ -209,18 +209,34 @@ TEST_F(TrailTest, FindsEventsAcrossPieces) {
     for (int i = 0; i < 5; ++i) {
       json::Object big = event(i);
       big.set("note", std::string(700'000, 'n'));
-      ASSERT_THAT(trail->append(std::move(big)), IsOk());
+      ASSERT_THAT(trail->append(big), IsOk());
     }
   }
   for (int i = 0; i < 5; ++i) EXPECT_THAT(find_event_in(path_, {fmt::format("r{}", i), false}), IsOk()) << i;
   EXPECT_THAT(find_event_in(path_, {"", true}), IsError(ErrorCode::kNotFound, HasSubstr("no denied request")));
 }
 
+TEST_F(TrailTest, FindsTheLastUseOfAKey) {
+  {
+    const auto trail = open();
+    for (int i = 0; i < 4; ++i) {
+      json::Object used = event(i);
+      used.set("userIdentity", json::Object{{"accessKeyId", i < 3 ? "AKIAONE" : "AKIATWO"}});
+      used.set("requestParameters", json::Object{{"accessKeyId", "AKIAONE"}});
+      ASSERT_THAT(trail->append(used), IsOk());
+    }
+  }
+  const auto found = find_event_in(path_, {{}, false, "AKIAONE"});
+  ASSERT_THAT(found, IsOk());
+  EXPECT_EQ(*found->string_at("requestID"), "r2");
+  EXPECT_THAT(find_event_in(path_, {{}, false, "AKIATHREE"}), IsError(ErrorCode::kNotFound, HasSubstr("AKIATHREE")));
+}
+
 TEST_F(TrailTest, RefusesAnEventThatNoLineHolds) {
   const auto trail = open();
   json::Object big = event(1);
   big.set("note", std::string(kLongestLine, 'n'));
-  EXPECT_THAT(trail->append(std::move(big)), IsError(ErrorCode::kLimit));
+  EXPECT_THAT(trail->append(big), IsError(ErrorCode::kLimit));
   EXPECT_THAT(trail->append(event(2)), IsOk());
 }
 

@@ -76,14 +76,20 @@ Result<void> verify_file(const os::Path& path, Verified& out) {
 
 bool matches(const json::Value& event, const EventQuery& query) {
   if (!query.request_id.empty() && text_at(event, "requestID") != query.request_id) return false;
+  if (!query.access_key_id.empty()) {
+    const json::Value* identity = event.find("userIdentity");
+    if (identity == nullptr || text_at(*identity, "accessKeyId") != query.access_key_id) return false;
+  }
   if (!query.denied_only) return true;
   const json::Value* decision = decision_of(event);
   return decision != nullptr && text_at(*decision, "decision") != "Allowed" && !text_at(*decision, "decision").empty();
 }
 
 std::optional<json::Value> match_line(std::string_view line, const EventQuery& query) {
-  // A line without the id cannot be the one: spare its parsing.
-  if (!query.request_id.empty() && line.find(query.request_id) == std::string_view::npos) return std::nullopt;
+  // A line without the id cannot be the one: spare its parsing. (Every line holds an empty one.)
+  for (const std::string& id : {query.request_id, query.access_key_id}) {
+    if (line.find(id) == std::string_view::npos) return std::nullopt;
+  }
   auto event = json::parse(line);
   if (!event || event->if_object() == nullptr || !matches(*event, query)) return std::nullopt;
   return event.take();
@@ -91,6 +97,7 @@ std::optional<json::Value> match_line(std::string_view line, const EventQuery& q
 
 Error none_found(const EventQuery& query) {
   if (!query.request_id.empty()) return not_found("no event of request {}", query.request_id.substr(0, 64));
+  if (!query.access_key_id.empty()) return not_found("no event of access key {}", query.access_key_id.substr(0, 64));
   return query.denied_only ? not_found("no denied request") : not_found("no event");
 }
 

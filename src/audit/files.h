@@ -38,6 +38,7 @@ Result<Verified> verify_files(const os::Path& current);
 struct EventQuery {
   std::string request_id;    // empty: the newest
   bool denied_only = false;  // of those that a decision refused
+  std::string access_key_id = {};  // empty: of anyone
 };
 
 // decision_of is the event's trace, or null when no decision was made or kept.

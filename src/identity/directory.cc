@@ -107,7 +107,12 @@ sigv4::Lookup<iam::CallerPtr> Directory::find_session(const State& state, const 
   if (entity == nullptr) return {};
   auto caller = std::make_shared<iam::Caller>();
   const iam::Tags tags = with_tags(entity->tags, session.tags);
-  if (entity->kind == Kind::kRole) {
+  if (!session.federated_name.empty()) {
+    caller->principal = iam::federated_user(entity->account, session.federated_name, session.tags);
+    // What the user does not hand over, a federated user does not have.
+    if (session.policies.empty() && session.policy_arns.empty())
+      caller->session_policies.push_back({"no session policy", nullptr});
+  } else if (entity->kind == Kind::kRole) {
     caller->principal =
         iam::assumed_role(entity->account, entity->path, entity->name, entity->id, session.session_name, tags);
   } else {
@@ -140,6 +145,7 @@ SessionCredentials Directory::issue(const Entity& entity, SessionRequest request
   session.arn = entity.arn();
   session.entity_id = entity.id;
   session.session_name = std::move(request.session_name);
+  session.federated_name = std::move(request.federated_name);
   session.policies = std::move(request.policies);
   session.policy_arns = std::move(request.policy_arns);
   session.tags = std::move(request.tags);

@@ -19,7 +19,8 @@ using StatePtr = std::shared_ptr<const State>;
 
 // SessionRequest is what a session is to be; who may have it is the caller's business.
 struct SessionRequest {
-  std::string session_name;  // empty: a user's own session
+  std::string session_name;    // empty: a user's own session
+  std::string federated_name;  // empty: of nobody but the user itself
   std::vector<std::string> policies;
   std::vector<std::string> policy_arns;
   iam::Tags tags;

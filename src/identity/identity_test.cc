@@ -136,6 +136,10 @@ TEST_F(IdentityTest, KnowsWhoExists) {
   EXPECT_FALSE(exists("arn:aws:iam::111122223333:user/nobody"));
   EXPECT_FALSE(exists("arn:aws:sts::111122223333:assumed-role/none/i-0"));
   EXPECT_FALSE(exists("arn:aws-cn:iam::111122223333:root"));
+  EXPECT_TRUE(exists(state.find(kAccount, Kind::kUser, "admin")->id.c_str()));
+  EXPECT_TRUE(exists(state.find(kAccount, Kind::kRole, "parent")->id.c_str()));
+  EXPECT_FALSE(exists(state.find("444455556666", Kind::kGroup, "ops")->id.c_str()));
+  EXPECT_FALSE(exists("AROAAAAAAAAAAAAAAAAAA"));
 }
 
 TEST_F(IdentityTest, KeysTellTheirAccount) {

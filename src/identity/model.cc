@@ -178,7 +178,13 @@ std::optional<iam::NamedPolicy> boundary_of(const State& state, const Entity& en
 bool principal_exists(const State& state, const iam::PrincipalName& name) {
   if (name.kind != iam::PrincipalKind::kAws) return true;
   const auto arn = iam::parse_arn(name.text);
-  if (!arn.ok()) return iam::is_account_id(name.text) || name.text == "*";
+  if (!arn.ok()) {
+    if (iam::is_account_id(name.text) || name.text == "*") return true;
+    // A unique id tells no account: whose it is nobody here knows, unless it is of someone who is here.
+    return std::any_of(state.entities.begin(), state.entities.end(), [&](const auto& one) {
+      return one.second->kind != Kind::kGroup && one.second->id == name.text;
+    });
+  }
   if (arn->partition != "aws") return false;
   if (!state.accounts.contains(std::string(arn->account)) || arn->resource == "root") return true;
   if (arn->resource.starts_with("federated-user/")) return true;

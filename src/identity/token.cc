@@ -55,6 +55,8 @@ Result<Session> read_session(std::string_view text) {
   session.entity_id = TRY(string("entity"));
   session.session_name = TRY(string("name"));
   session.source_identity = TRY(string("source"));
+  // Tokens of before there were federated users do not have it.
+  if (value.find("federated") != nullptr) session.federated_name = TRY(string("federated"));
   session.issued = WallTime{std::chrono::milliseconds{*issued}};
   session.expires = WallTime{std::chrono::milliseconds{*expires}};
   session.policies = TRY(read_texts(value, "policies"));
@@ -112,6 +114,7 @@ std::string TokenSealer::seal(const Session& session, Rng& rng) const {
                                          {"arn", session.arn},
                                          {"entity", session.entity_id},
                                          {"name", session.session_name},
+                                         {"federated", session.federated_name},
                                          {"policies", list(session.policies)},
                                          {"arns", list(session.policy_arns)},
                                          {"tags", std::move(tags)},

@@ -14,13 +14,15 @@
 
 namespace casemate::identity {
 
-// Session is a role assumed by someone, or a user's own temporary credentials, until it expires.
+// Session is a role assumed by someone, a user's own temporary credentials, or those that a user gave a federated user,
+// until it expires.
 struct Session {
   std::string access_key_id;  // ASIA...
   Secret secret_access_key;
   std::string arn;             // of the role or the user
   std::string entity_id;       // its unique id: a successor of the same name has another
   std::string session_name;    // empty: a user's session
+  std::string federated_name;  // of a federated user, whom the user of `arn` speaks for; else empty
   std::vector<std::string> policies;     // documents that narrow it
   std::vector<std::string> policy_arns;  // managed policies that narrow it
   iam::Tags tags;                        // of the session

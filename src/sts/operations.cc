@@ -62,22 +62,31 @@ std::string credentials_xml(const identity::SessionCredentials& made) {
                                  element("Expiration", query::time_text(made.expires)));
 }
 
-// authorize_own asks the caller's identity policies for an action without a resource.
-Check authorize_own(Call& call, std::string_view action) {
+// authorize_own asks the caller's identity policies.
+Check authorize_own(Call& call, std::string_view action, std::string_view resource = "*") {
   iam::RequestContext context;
   iam::add_caller_keys(context, call.caller);
   iam::add_request_keys(context, call.request, call.region, call.now);
-  iam::AuthorizationRequest wanted{call.caller, action, "*", call.caller.principal.account, context};
+  iam::AuthorizationRequest wanted{call.caller, action, resource, call.caller.principal.account, context};
   wanted.authority = iam::Authority::kIdentityOnly;
   const iam::Decision decided = iam::decide(wanted);
   if (decided.allowed()) return Done{};
   call.decision = iam::to_json(iam::trace(wanted));
-  return fault(403, "AccessDenied", iam::access_denied_text(call.caller.principal, action, "*", decided));
+  return fault(403, "AccessDenied", iam::access_denied_text(call.caller.principal, action, resource, decided));
 }
 
 Outcome<std::string> get_caller_identity(Call& call) {
   const iam::Principal& who = call.caller.principal;
   return element("Arn", who.arn) + element("UserId", who.user_id) + element("Account", who.account);
+}
+
+// packed_size is how full a session's policies and tags are, in percent. The limit itself is of AWS's making; 16 KiB
+// holds the most that the other limits let through.
+std::string packed_size(const identity::SessionRequest& wanted) {
+  std::size_t packed = 0;
+  for (const std::string& policy : wanted.policies) packed += policy.size();
+  for (const auto& [key, value] : wanted.tags) packed += key.size() + value.size();
+  return packed == 0 ? std::string() : element("PackedPolicySize", std::to_string((packed * 100 + 16383) / 16384));
 }
 
 // ---- AssumeRole
@@ -239,9 +248,7 @@ Outcome<std::string> assume_role(Call& call) {
   if (wanted.lifetime > role->max_session)
     return invalid("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.");
 
-  std::size_t packed = 0;
-  for (const std::string& policy : wanted.policies) packed += policy.size();
-  for (const auto& [key, value] : wanted.tags) packed += key.size() + value.size();
+  const std::string packed = packed_size(wanted);
   const std::string name = wanted.session_name;
   const std::string new_source = wanted.source_identity;
   const identity::SessionCredentials made = call.directory.issue(*role, std::move(wanted), call.now, call.rng);
@@ -249,8 +256,7 @@ Outcome<std::string> assume_role(Call& call) {
                     wrap("AssumedRoleUser", element("AssumedRoleId", fmt::format("{}:{}", role->id, name)) +
                                                 element("Arn", fmt::format("arn:aws:sts::{}:assumed-role/{}/{}",
                                                                            role->account, role->name, name)));
-  // The limit itself is of AWS's making; 16 KiB holds the most that the other limits let through.
-  if (packed != 0) out += element("PackedPolicySize", std::to_string((packed * 100 + 16383) / 16384));
+  out += packed;
   if (!new_source.empty()) out += element("SourceIdentity", new_source);
   return out;
 }
@@ -269,6 +275,35 @@ Outcome<std::string> get_session_token(Call& call) {
   identity::SessionRequest wanted;
   wanted.lifetime = std::chrono::seconds{lifetime};
   return credentials_xml(call.directory.issue(*user, std::move(wanted), call.now, call.rng));
+}
+
+Outcome<std::string> get_federation_token(Call& call) {
+  const std::string name(call.parameters.get("Name"));
+  if (name.size() < 2 || name.size() > 32 || !is_plain(name, "_+=,.@-")) {
+    return invalid(query::constraint_text(is_plain(name, "_+=,.@- ") ? name : "", "name",
+                                          "satisfy regular expression pattern: [\\w+=,.@-]{2,32}"));
+  }
+  identity::SessionRequest wanted;
+  wanted.federated_name = name;
+  wanted.lifetime = std::chrono::seconds{TRY(read_duration(call, 129600, 43200))};
+  wanted.tags = TRY(read_tags(call));
+  TRY(read_policies(call, wanted));
+  if (call.caller.principal.type != iam::PrincipalType::kUser || call.caller.token_issue_time)
+    return fault(403, "AccessDenied", "Cannot call GetFederationToken with session credentials");
+  const std::string arn = fmt::format("arn:aws:sts::{}:federated-user/{}", call.caller.principal.account, name);
+  TRY(authorize_own(call, "sts:GetFederationToken", arn));
+  const EntityPtr user = call.state->find(call.caller.principal.account, identity::Kind::kUser, call.caller.principal.name);
+  if (user == nullptr || user->id != call.caller.principal.user_id)
+    return fault(403, "InvalidClientTokenId", "The security token included in the request is invalid.");
+  const std::string packed = packed_size(wanted);
+  return credentials_xml(call.directory.issue(*user, std::move(wanted), call.now, call.rng)) +
+         wrap("FederatedUser", element("FederatedUserId", fmt::format("{}:{}", user->account, name)) + element("Arn", arn)) +
+         packed;
+}
+
+// What AWS's model of STS has and this service does not: there is nobody outside whom it could trust.
+Outcome<std::string> refuse_federation(Call& call) {
+  return fault(400, "UnsupportedOperation", unsupported_text(call.parameters.get("Action")));
 }
 
 Outcome<std::string> get_access_key_info(Call& call) {
@@ -301,15 +336,29 @@ Outcome<std::string> decode_authorization_message(Call& call) {
   return element("DecodedMessage", json::encode(shown));
 }
 
-constexpr std::array<std::pair<std::string_view, Operation>, 5> kOperations = {{
+constexpr std::array<std::pair<std::string_view, Operation>, 9> kOperations = {{
     {"GetCallerIdentity", get_caller_identity},
     {"AssumeRole", assume_role},
     {"GetSessionToken", get_session_token},
+    {"GetFederationToken", get_federation_token},
+    {"AssumeRoot", refuse_federation},
+    {"GetDelegatedAccessToken", refuse_federation},
+    {"GetWebIdentityToken", refuse_federation},
     {"GetAccessKeyInfo", get_access_key_info},
     {"DecodeAuthorizationMessage", decode_authorization_message},
 }};
 
 }  // namespace
+
+bool is_unsigned(std::string_view action) {
+  return action == "AssumeRoleWithSAML" || action == "AssumeRoleWithWebIdentity";
+}
+
+std::string unsupported_text(std::string_view action) {
+  return fmt::format("{} is not served here: there is no identity provider, organization or delegation to trust. Use "
+                     "AssumeRole, GetSessionToken or GetFederationToken.",
+                     action);
+}
 
 Operation find_operation(std::string_view action) {
   for (const auto& [name, operation] : kOperations) {

@@ -26,6 +26,10 @@ struct Call {
 
 using Operation = query::Outcome<std::string> (*)(Call&);
 
+// is_unsigned: AWS takes these from callers without credentials; they are refused before a signature is asked for.
+bool is_unsigned(std::string_view action);
+std::string unsupported_text(std::string_view action);
+
 // find_operation is null for an action that STS does not have, or that is not served here.
 Operation find_operation(std::string_view action);
 

@@ -15,7 +15,7 @@ constexpr std::string_view kNamespace = "https://sts.amazonaws.com/doc/2011-06-1
 json::Value shown_parameters(const query::Parameters& parameters) {
   json::Object out;
   for (const char* name :
-       {"RoleArn", "RoleSessionName", "DurationSeconds", "SourceIdentity", "AccessKeyId", "EncodedMessage"}) {
+       {"RoleArn", "RoleSessionName", "Name", "DurationSeconds", "SourceIdentity", "AccessKeyId", "EncodedMessage"}) {
     const std::string* value = parameters.find(name);
     if (value == nullptr || !json::parse(json::encode_string(value->substr(0, 2048))).ok()) continue;
     std::string key(name);
@@ -39,6 +39,11 @@ http::Response Service::handle(const http::Request& request) {
     return finish(query::error_response(why, kNamespace, request_id));
   };
 
+  if (request.headers.find("authorization") == nullptr) {
+    const auto unsigned_call = query::Parameters::read(request);
+    if (unsigned_call && is_unsigned(unsigned_call->get("Action")))
+      return refuse(query::fault(400, "UnsupportedOperation", unsupported_text(unsigned_call->get("Action"))));
+  }
   const auto verdict = sigv4::verify(request, {{"sts"}, options_.regions, options_.signature_skew}, now, directory_);
   if (const auto* failure = std::get_if<sigv4::Failure>(&verdict)) {
     const sigv4::WireError error = sigv4::query_error(failure->kind);
@@ -76,7 +81,7 @@ http::Response Service::handle(const http::Request& request) {
   event.set("managementEvent", true);
   event.set("recipientAccountId", caller.principal.account);
   event.set("eventCategory", "Management");
-  if (const auto written = audit_(std::move(event)); !written.ok()) {
+  if (const auto written = audit_(event); !written.ok()) {
     log_.error("sts.audit-failed", {{"request", request_id}, {"error", written.error().message()}});
     return refuse(
         query::fault(500, "InternalFailure", "The request processing has failed because of an unknown error."));

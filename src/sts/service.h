@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Service: STS on the wire (query protocol, version 2011-06-15): GetCallerIdentity, AssumeRole, GetSessionToken,
-// GetAccessKeyInfo, DecodeAuthorizationMessage.
+// GetFederationToken, GetAccessKeyInfo, DecodeAuthorizationMessage.
 #pragma once
 
 #include <functional>
@@ -26,7 +26,7 @@ struct ServiceOptions {
 class Service {
  public:
   // Audit takes an event and writes it before the answer leaves; if it cannot, the call fails.
-  using Audit = std::function<Result<void>(json::Object event)>;
+  using Audit = std::function<Result<void>(const json::Object& event)>;
 
   // The directory, the clock and the generator must outlive the service.
   Service(identity::Directory& directory, Audit audit, const Clock& clock, Rng& rng, Log log, ServiceOptions options)

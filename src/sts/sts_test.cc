@@ -3,6 +3,7 @@
 
 #include "base/test_matchers.h"
 #include "crypto/rng.h"
+#include "iam/evaluate.h"
 #include "query/query.h"
 #include "sigv4/canonical.h"
 #include "sts/service.h"
@@ -118,8 +119,8 @@ class Sts : public testing::Test {
   identity::Directory directory_;
   std::vector<json::Object> events_;
   Service service_{directory_,
-                   [this](json::Object event) {
-                     events_.push_back(std::move(event));
+                   [this](const json::Object& event) {
+                     events_.push_back(event);
                      return Result<void>();
                    },
                    clock_,
@@ -267,6 +268,46 @@ TEST_F(Sts, DecodesDenialsForThoseWhoMayRead) {
       *call("DecodeAuthorizationMessage", {{"EncodedMessage", id}}, key("AKIDGUEST")).headers.find("x-amzn-RequestId");
   EXPECT_THAT(call("DecodeAuthorizationMessage", {{"EncodedMessage", foreign}}, key("AKIDADMIN")).body,
               HasSubstr("InvalidAuthorizationMessageException"));
+}
+
+TEST_F(Sts, FederatedUsersHaveWhatTheUserHandsOver) {
+  const std::string allow_keys = R"({"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"kms:*","Resource":"*"}})";
+  const http::Response made = call("GetFederationToken", {{"Name", "bob"}, {"Policy", allow_keys}, {"DurationSeconds", "900"}}, key("AKIDADMIN"));
+  const sigv4::Credentials bob = credentials_of(made);
+  EXPECT_EQ(between(made.body, "FederatedUserId"), "111122223333:bob");
+  EXPECT_NE(between(made.body, "PackedPolicySize"), "");
+  EXPECT_EQ(who(bob), "arn:aws:sts::111122223333:federated-user/bob");
+  const auto may = [&](const sigv4::Credentials& credentials, std::string_view action) {
+    const iam::CallerPtr caller = caller_of(credentials);
+    const iam::RequestContext context;
+    iam::AuthorizationRequest wanted{*caller, action, "*", kAccount, context};
+    wanted.authority = iam::Authority::kIdentityOnly;
+    return iam::decide(wanted).allowed();
+  };
+  EXPECT_TRUE(may(bob, "kms:CreateKey"));
+  EXPECT_FALSE(may(bob, "sts:GetAccessKeyInfo"));
+  EXPECT_FALSE(may(credentials_of(call("GetFederationToken", {{"Name", "eve"}}, key("AKIDADMIN"))), "kms:CreateKey"));
+  EXPECT_THAT(call("GetFederationToken", {{"Name", "eve"}}, bob).body, HasSubstr("AccessDenied"));
+  EXPECT_THAT(call("GetFederationToken", {{"Name", "bob"}}, key("AKIDPLAIN")).body,
+              HasSubstr("sts:GetFederationToken on resource: arn:aws:sts::111122223333:federated-user/bob"));
+  EXPECT_THAT(call("GetFederationToken", {{"Name", "b"}}, key("AKIDADMIN")).body, HasSubstr("ValidationError"));
+  clock_.set(kNow + std::chrono::minutes{15});
+  EXPECT_EQ(directory_.find(bob.access_key_id, bob.session_token, clock_.now()).found, sigv4::Found::kExpiredToken);
+}
+
+TEST_F(Sts, SaysThatItTrustsNoIdentityProvider) {
+  http::Request request;
+  request.method = "POST";
+  request.target = "/";
+  for (const char* action : {"AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"}) {
+    request.body = fmt::format("Action={}&Version=2011-06-15&WebIdentityToken=x", action);
+    const http::Response response = service_.handle(request);
+    EXPECT_EQ(response.status, 400U);
+    EXPECT_THAT(response.body, AllOf(HasSubstr("UnsupportedOperation"), HasSubstr("no identity provider")));
+  }
+  EXPECT_THAT(call("GetWebIdentityToken", {}, key("AKIDADMIN")).body, HasSubstr("UnsupportedOperation"));
+  EXPECT_THAT(call("AssumeRole", {{"RoleArn", role_arn("casemate-parent")}, {"RoleSessionName", "test"}, {"SerialNumber", "arn:aws:iam::111122223333:mfa/x"}, {"TokenCode", "123456"}}, key("AKIDADMIN")).body,
+              HasSubstr("MultiFactorAuthentication failed"));
 }
 
 TEST_F(Sts, NamesWhatItDoesNotHave) {

@@ -176,8 +176,12 @@ class Cloud {
     std::vector<std::string> sts_regions{cloud->platform_.region};
     // The global endpoint signs for us-east-1.
     if (sts_regions.front() != "us-east-1") sts_regions.emplace_back("us-east-1");
-    const auto record = [audit = cloud->audit_.get()](json::Object event) { return audit->append(std::move(event)); };
-    cloud->iam_.emplace(cloud->directory_, record, clock, rng, cloud->log_, iam::api::ServiceOptions{sts_regions});
+    const auto record = [audit = cloud->audit_.get()](const json::Object& event) { return audit->append(event); };
+    iam::api::ServiceOptions iam_options{sts_regions};
+    iam_options.find_last_use = [path = paths.audit()](std::string_view access_key_id) {
+      return audit::find_event_in(path, {{}, false, std::string(access_key_id)});
+    };
+    cloud->iam_.emplace(cloud->directory_, record, clock, rng, cloud->log_, std::move(iam_options));
     sts::ServiceOptions sts_options{std::move(sts_regions)};
     sts_options.find_event = [path = paths.audit()](std::string_view request_id) {
       return audit::find_event_in(path, {std::string(request_id), false});

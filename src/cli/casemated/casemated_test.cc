@@ -128,5 +128,48 @@ TEST_F(HomeTest, MakesAndReadsTheAdministratorsKey) {
   EXPECT_THAT(load_administrator(paths, "111122223333", rng_), IsError(ErrorCode::kMalformed));
 }
 
+TEST_F(HomeTest, LeavesTheAdministratorsKeyAsAnOperatorLeftIt) {
+  os::Paths paths;
+  paths.home = home_;
+  os::Platform platform;
+  platform.account = "111122223333";
+  const identity::TokenSealer sealer(Secret::copy_of(Bytes(32, 5)));
+  const auto start = [&] {
+    auto state = load_identities(paths, platform, "", sealer, WallTime{}, rng_);
+    EXPECT_THAT(state, IsOk());
+    return state.take();
+  };
+  const auto admin_of = [&](const identity::State& state) {
+    return state.find(platform.account, identity::Kind::kUser, "admin");
+  };
+  const auto edit = [&](identity::State state, auto change) {
+    identity::Entity admin = *admin_of(state);
+    state.erase(admin);
+    if (change(admin)) state.put(std::move(admin));
+    ASSERT_THAT(save_identities(paths, state), IsOk());
+  };
+  identity::State state = start();
+  ASSERT_EQ(admin_of(state)->keys.size(), 1U);
+  const std::string key = admin_of(state)->keys.begin()->first;
+  edit(state, [](identity::Entity& admin) {
+    admin.keys.begin()->second.active = false;
+    return true;
+  });
+  EXPECT_FALSE(admin_of(start())->keys.at(key).active);
+  edit(state, [](identity::Entity& admin) {
+    admin.keys.clear();
+    return true;
+  });
+  EXPECT_TRUE(admin_of(start())->keys.empty());
+  edit(state, [](identity::Entity&) { return false; });
+  EXPECT_EQ(admin_of(start()), nullptr);
+  // The way back: without the file there is a new administrator's key.
+  std::filesystem::remove(paths.credentials());
+  state = start();
+  ASSERT_NE(admin_of(state), nullptr);
+  ASSERT_EQ(admin_of(state)->keys.size(), 1U);
+  EXPECT_NE(admin_of(state)->keys.begin()->first, key);
+}
+
 }  // namespace
 }  // namespace casemate::cli::casemated

@@ -74,7 +74,7 @@ Result<AccessKey> load_administrator(const os::Paths& paths, std::string_view ac
   const auto file = os::read_secret_file(paths.credentials(), 65536);
   if (file.ok()) return parse_administrator(as_text(file->expose())).in(paths.credentials().native());
   if (file.error().code() != ErrorCode::kNotFound) return file.error();
-  AccessKey key{identity::make_access_key_id("AKIA", account, rng), identity::make_secret_access_key(rng)};
+  AccessKey key{identity::make_access_key_id("AKIA", account, rng), identity::make_secret_access_key(rng), true};
   const Secret text = Secret::copy_of(as_bytes(fmt::format(
       "[admin]\naws_access_key_id = {}\naws_secret_access_key = {}\n", key.id, as_text(key.secret.expose()))));
   TRY(os::create_file(paths.credentials(), text.expose(), 0600));
@@ -118,8 +118,10 @@ Result<identity::State> load_identities(const os::Paths& paths, const os::Platfo
   }
   const AccessKey administrator = TRY(load_administrator(paths, platform.account, rng));
   identity::Founder founder(state, sealer, now, rng);
-  founder.found_account(platform.account);
-  founder.add_key(platform.account, "admin", administrator.id, administrator.secret);
+  if (administrator.made || !state.accounts.contains(platform.account)) {
+    founder.found_account(platform.account);
+    founder.add_key(platform.account, "admin", administrator.id, administrator.secret);
+  }
   if (!platform.role_arn.empty()) TRY(founder.add_instance_role(platform.role_arn).in("role of the instance"));
   if (!declaration.empty()) {
     const std::string text = TRY(os::read_file(declaration, 1024 * 1024));

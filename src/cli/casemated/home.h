@@ -17,6 +17,7 @@ Result<kms::RootKey> load_root_key(const os::Path& home, const std::string& pass
 struct AccessKey {
   std::string id;
   Secret secret;
+  bool made = false;  // just now: there was no credentials file
 };
 
 // load_administrator reads the section [admin] of the credentials file, in the form of AWS's shared credentials, or
@@ -25,7 +26,8 @@ Result<AccessKey> load_administrator(const os::Paths& paths, std::string_view ac
 
 // load_identities reads identity.json and adds what the platform must have: its account with the administrator of the
 // credentials file, the instance's role, and the accounts that `declaration` (a path; empty: none) declares. The access
-// keys of new accounts go into the credentials file, in sections `ACCOUNT-USER`.
+// keys of new accounts go into the credentials file, in sections `ACCOUNT-USER`. An administrator or a key of it that
+// was deleted stays deleted, unless the credentials file was too: whoever removes that file wants a new key.
 Result<identity::State> load_identities(const os::Paths& paths, const os::Platform& platform,
                                         const std::string& declaration, const identity::TokenSealer& sealer, WallTime now,
                                         Rng& rng);

@@ -94,14 +94,21 @@ class Iam : public testing::Test {
                                  }};
   std::vector<json::Object> events_;
   Service service_{directory_,
-                   [this](json::Object event) {
-                     events_.push_back(std::move(event));
+                   [this](const json::Object& event) {
+                     events_.push_back(event);
                      return Result<void>();
                    },
                    clock_,
                    rng_,
                    Log{},
-                   {}};
+                   {{"us-east-1"},
+                    std::chrono::seconds{300},
+                    [this](std::string_view key) -> Result<json::Value> {
+                      for (auto event = events_.rbegin(); event != events_.rend(); ++event) {
+                        if (*event->find("userIdentity")->string_at("accessKeyId") == key) return json::Value(*event);
+                      }
+                      return not_found("not used");
+                    }}};
 };
 
 TEST_F(Iam, CreatesUsersWhoseKeysWork) {
@@ -127,6 +134,21 @@ TEST_F(Iam, CreatesUsersWhoseKeysWork) {
   fails(404, "NoSuchEntity", "DeleteAccessKey", {{"UserName", "alice"}, {"AccessKeyId", alice.access_key_id}});
   const std::string secret(as_text(alice.secret_access_key.expose()));
   for (const json::Object& event : events_) EXPECT_THAT(json::encode(event), Not(HasSubstr(secret)));
+}
+
+TEST_F(Iam, TellsTheLastUseOfAKey) {
+  const auto alice = key_of("alice");
+  std::string told = ok("GetAccessKeyLastUsed", {{"AccessKeyId", alice.access_key_id}});
+  EXPECT_EQ(between(told, "UserName"), "alice");
+  EXPECT_EQ(between(told, "ServiceName"), "N/A");
+  EXPECT_EQ(between(told, "Region"), "N/A");
+  EXPECT_THAT(told, Not(HasSubstr("LastUsedDate")));
+  call("GetUser", {}, alice);
+  told = ok("GetAccessKeyLastUsed", {{"AccessKeyId", alice.access_key_id}});
+  EXPECT_EQ(between(told, "LastUsedDate"), "2027-01-15T08:00:00Z");
+  EXPECT_EQ(between(told, "ServiceName"), "iam");
+  EXPECT_EQ(between(told, "Region"), "us-east-1");
+  fails(403, "AccessDenied", "GetAccessKeyLastUsed", {{"AccessKeyId", "AKIAOTHER"}});
 }
 
 TEST_F(Iam, AllowsWhatPoliciesAllow) {

@@ -41,7 +41,8 @@ struct Target {
 class Call {
  public:
   Call(const query::Parameters& parameters_of, const Caller& caller_of, const http::Request& request_of,
-       std::string_view action_of, std::string_view region_of, WallTime at, identity::Directory& directory_of, Rng& random)
+       std::string_view action_of, std::string_view region_of, WallTime at, identity::Directory& directory_of, Rng& random,
+       const std::function<Result<json::Value>(std::string_view)>& last_use)
       : parameters(parameters_of),
         caller(caller_of),
         request(request_of),
@@ -50,6 +51,7 @@ class Call {
         now(at),
         directory(directory_of),
         rng(random),
+        find_last_use(last_use),
         state(directory_of.state()) {}
 
   const query::Parameters& parameters;
@@ -60,6 +62,7 @@ class Call {
   const WallTime now;
   identity::Directory& directory;
   Rng& rng;
+  const std::function<Result<json::Value>(std::string_view access_key_id)>& find_last_use;
   const identity::StatePtr state;
   std::optional<json::Value> decision;  // the trace of a refusal, for the audit log
 

@@ -340,8 +340,20 @@ Outcome<std::string> key_last_used(Call& call) {
   TRY(call.authorize({own ? user->arn() : fmt::format("arn:aws:iam::{}:user/*", call.account()), nullptr, {}}));
   if (!own) return fault(403, "AccessDenied", fmt::format("Access key {} cannot be found.", id));
   // Uses are in the audit log; they are not counted a second time.
+  const auto use = call.find_last_use(id);
+  if (!use.ok() && use.error().code() != ErrorCode::kNotFound)
+    return fault(500, "ServiceFailure", "The request processing has failed because of an unknown error.");
+  const auto text = [&](std::string_view name) {
+    const std::string* found = use.ok() ? use->string_at(name) : nullptr;
+    return found == nullptr ? std::string() : *found;
+  };
+  const std::string source = text("eventSource");
+  const std::string when = text("eventTime");
   return element("UserName", user->name) +
-         wrap("AccessKeyLastUsed", element("ServiceName", "N/A") + element("Region", "N/A"));
+         wrap("AccessKeyLastUsed",
+              (when.empty() ? std::string() : element("LastUsedDate", when)) +
+                  element("ServiceName", when.empty() ? "N/A" : source.substr(0, source.find('.'))) +
+                  element("Region", when.empty() ? "N/A" : text("awsRegion")));
 }
 
 // ---- tags and boundaries

@@ -75,7 +75,8 @@ http::Response Service::handle(const http::Request& request) {
                                                           parameters->get("Version").substr(0, 32))));
   }
 
-  Call call(*parameters, *authenticated.identity, request, operation->name, authenticated.region, now, directory_, rng_);
+  Call call(*parameters, *authenticated.identity, request, operation->name, authenticated.region, now, directory_, rng_,
+            options_.find_last_use);
   const Outcome<std::string> outcome = operation->handler(call);
   if (const auto written = audit_(make_event(call, *operation, outcome, request_id, query::make_request_id(rng_)));
       !written.ok()) {

@@ -17,12 +17,16 @@ namespace casemate::iam::api {
 struct ServiceOptions {
   std::vector<std::string> regions{"us-east-1"};
   std::chrono::seconds signature_skew{300};
+  // The newest audit event of an access key, for GetAccessKeyLastUsed. Errors: kNotFound (not used, as far as is known).
+  std::function<Result<json::Value>(std::string_view access_key_id)> find_last_use = [](std::string_view) {
+    return Result<json::Value>(not_found("no audit log"));
+  };
 };
 
 class Service {
  public:
   // Audit takes an event and writes it before the answer leaves; if it cannot, the call fails.
-  using Audit = std::function<Result<void>(json::Object event)>;
+  using Audit = std::function<Result<void>(const json::Object& event)>;
 
   // The directory, the clock and the generator must outlive the service.
   Service(identity::Directory& directory, Audit audit, const Clock& clock, Rng& rng, Log log, ServiceOptions options)
