@@ -6,6 +6,7 @@ cd "$(dirname "$0")"
 # shellcheck source=tools/setup.sh
 . tools/setup.sh
 casemate_setup test
+casemate_web
 casemate_build dev all
 casemate_blobs
 casemate_step "Testing"

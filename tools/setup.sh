@@ -34,7 +34,7 @@ casemate_packages() {
     libgtest-dev libgmock-dev librapidcheck-dev \
     openssl jq procps buildah netavark awscli uidmap xz-utils
   if [ "$1" = test ]; then
-    printf '%s\n' python3 python3-boto3 python3-cbor2 docker.io cpio socat curl softhsm2 golang-go libcbor-dev skopeo qemu-system-x86 zstd
+    printf '%s\n' python3 python3-boto3 python3-cbor2 docker.io cpio socat curl softhsm2 golang-go libcbor-dev skopeo qemu-system-x86 zstd chromium
     # A Node.js that is there already is used as it is; Debian's own may clash with it.
     command -v npm >/dev/null 2>&1 || printf '%s\n' nodejs npm
   fi
@@ -68,7 +68,7 @@ casemate_node() {
     rm -rf build/node
     mkdir -p build/node
     cp "$from/package.json" "$from/package-lock.json" build/node/
-    casemate_quiet build/npm.log npm --prefix build/node ci --ignore-scripts --no-audit --no-fund
+    casemate_quiet build/npm.log npm --cache build/npm-cache --prefix build/node ci --ignore-scripts --no-audit --no-fund
   fi
 }
 
@@ -81,14 +81,14 @@ casemate_web() {
     rm -rf $work
     mkdir -p $work
     cp web/package.json web/package-lock.json web/.npmrc $work/
-    casemate_quiet build/npm-web.log npm --prefix $work ci --ignore-scripts --no-audit --no-fund
+    casemate_quiet build/npm-web.log npm --cache build/npm-cache --prefix $work ci --ignore-scripts --no-audit --no-fund
     touch $work/installed
   fi
   ln -sfn ../build/web-work/node_modules web/node_modules
   if [ ! -f build/web/manifest.json ] ||
     [ -n "$(find web -path web/node_modules -prune -o -type f -newer build/web/manifest.json -print -quit)" ]; then
     casemate_step "Building the web console"
-    casemate_quiet build/build-web.log env CASEMATE_WEB_OUT="$PWD/build/web" npm --prefix web run build
+    casemate_quiet build/build-web.log env CASEMATE_WEB_OUT="$PWD/build/web" npm --cache build/npm-cache --prefix web run build
   fi
 }
 

@@ -59,7 +59,7 @@ class Console(unittest.TestCase):
         return self.p.ok(f"curl -s --cacert {self.p.home}/ca/ca.pem -o /dev/null -w '%{{http_code}} %{{redirect_url}}' {more} https://localhost:{self.port}{path}")
 
     def test_1_is_served_only_under_its_own_name(self):
-        self.assertTrue((BUILD / "web" / "manifest.json").exists(), "tools/build_console.sh builds the page")
+        self.assertTrue((BUILD / "web" / "manifest.json").exists(), "casemate_web of tools/setup.sh builds the page")
         self.assertEqual(self.curl("", "/console/").split()[0], "200")
         self.assertEqual(self.curl("-H 'Host: rebound.example'", "/console/").split()[0], "421")
         self.assertEqual(self.curl("-H 'Host: rebound.example'", "/console/api/config").split()[0], "421")
@@ -83,7 +83,7 @@ class Console(unittest.TestCase):
         self.assertNotIn(token, logs)
 
     def test_3_in_the_browser(self):
-        self.assertTrue((BUILD / "web-work" / "node_modules" / "playwright-core").exists(), "tools/build_console.sh installs it")
+        self.assertTrue((BUILD / "web-work" / "node_modules" / "playwright-core").exists(), "casemate_web of tools/setup.sh installs it")
         measurements = {}
         for name in ("data-processing", "data-processing-modified"):
             uri = self.p.build_with_buildah(name, name)
@@ -96,8 +96,23 @@ class Console(unittest.TestCase):
         }
         path = self.p.folder / "settings.json"
         path.write_text(json.dumps(settings))
-        done = subprocess.run(["node", DRIVER, path], env=self.p.base, stdin=subprocess.DEVNULL, timeout=480)
+        # The browser keeps its profile in TMPDIR and removes it; what else it writes goes to HOME, which is not the user's.
+        browser = self.p.folder / "browser"
+        (browser / "home").mkdir(parents=True)
+        (browser / "tmp").mkdir()
+        env = dict(self.p.base, HOME=str(browser / "home"), TMPDIR=str(browser / "tmp"))
+        done = subprocess.run(["node", DRIVER, path], env=env, stdin=subprocess.DEVNULL, timeout=480)
         self.assertEqual(done.returncode, 0)
+        self.p.wait_for(lambda: not [line for line in self.p.processes().values() if "chrom" in line or "node" in line],
+                        "the browser's processes end")
+        self.assertEqual([str(path) for path in (browser / "tmp").rglob("*") if path.is_file()], [])
+
+    def test_4_leaves_no_process(self):
+        for process in self.p.background:
+            process.terminate()
+            process.wait(10)
+        self.p.ok("casemate down", self.p.base)
+        self.p.wait_for(lambda: not self.p.processes(), f"no process is left of {self.p.processes()}")
 
 
 if __name__ == "__main__":

@@ -59,7 +59,21 @@ function crumbs(route: Route): BreadcrumbGroupProps.Item[] {
   return items;
 }
 
-function TopBar({session}: {session: Session | null}) {
+// Long enough to be read after the page that follows a change has opened.
+const NOTICE_KEPT_MS = 5000;
+
+// The bar of narrow pages is a <nav> to which Cloudscape gives an attribute that ARIA does not allow there.
+function useAllowedAttributes(): void {
+  useEffect(() => {
+    const clean = () => document.querySelector('nav[aria-orientation]')?.removeAttribute('aria-orientation');
+    clean();
+    const observer = new MutationObserver(clean);
+    observer.observe(document.body, {childList: true, subtree: true});
+    return () => observer.disconnect();
+  }, []);
+}
+
+function TopBar({session, walk}: {session: Session | null; walk?: () => void}) {
   const dark = useDark();
   const mode = {
     type: 'button' as const,
@@ -72,6 +86,7 @@ function TopBar({session}: {session: Session | null}) {
       <TopNavigation
         identity={{href: '#/keys', title: 'casemate'}}
         utilities={session === null ? [mode] : [
+          {type: 'button', iconName: 'check', text: 'Walkthrough', onClick: walk ?? (() => undefined)},
           mode,
           {
             type: 'menu-dropdown',
@@ -100,9 +115,14 @@ function Frame({session}: {session: Session}) {
   const [notices, setNotices] = useState<Notice[]>([]);
   const [walking, setWalking] = useState(false);
   const [navigating, setNavigating] = useState(() => matchMedia('(min-width: 1000px)').matches);
-  const add = useMemo(() => (notice: Omit<Notice, 'id'>) => {
-    setNotices(old => [...old.slice(-4), {...notice, id: crypto.randomUUID()}]);
+  const add = useMemo(() => (notice: Omit<Notice, 'id' | 'at'>) => {
+    // The newest first: it is the one that a stack shows.
+    setNotices(old => [{...notice, id: crypto.randomUUID(), at: Date.now()}, ...old.slice(0, 4)]);
   }, []);
+  useAllowedAttributes();
+  useEffect(() => {
+    setNotices(old => old.filter(notice => Date.now() - notice.at < NOTICE_KEPT_MS));
+  }, [route.page, route.id]);
   useEffect(() => {
     document.title = `${SECTIONS[route.page].text} · casemate`;
   }, [route.page]);
@@ -120,7 +140,7 @@ function Frame({session}: {session: Session}) {
         event.preventDefault();
         document.getElementById('main')?.focus();
       }}>Skip to the content</a>
-      <TopBar session={session} />
+      <TopBar session={session} walk={() => setWalking(old => !old)} />
       <AppLayout
         headerSelector=".cm-header"
         navigationOpen={navigating}
@@ -146,7 +166,10 @@ function Frame({session}: {session: Session}) {
         onToolsChange={event => setWalking(event.detail.open)}
         toolsWidth={380}
         tools={walking ? <Waiting><Walkthrough /></Waiting> : <div />}
-        notifications={<Flashbar items={flashes} stackItems />}
+        notifications={<Flashbar items={flashes} stackItems i18nStrings={{
+          ariaLabel: 'Notices', notificationBarText: 'Notices', notificationBarAriaLabel: 'Show all notices', errorIconAriaLabel: 'Error',
+          warningIconAriaLabel: 'Warning', successIconAriaLabel: 'Success', infoIconAriaLabel: 'Information',
+          inProgressIconAriaLabel: 'In progress'}} />}
         breadcrumbs={<BreadcrumbGroup items={crumbs(route)} ariaLabel="Breadcrumbs" onFollow={event => {
           event.preventDefault();
           navigate(event.detail.href.replace(/^#\//, ''));

@@ -40,10 +40,13 @@ async function until(what, condition, seconds = 30) {
 
 const browser = await chromium.launch({
   executablePath: ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(path => existsSync(path)),
-  args: process.getuid() === 0 ? ['--no-sandbox'] : [],
+  // Its own sandbox wants rights that root in a container lacks; nothing but our page is ever loaded.
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'],
 });
 const outside = [];
 const complaints = [];
+let current = 'the beginning';
 
 async function newContext(options = {}) {
   const context = await browser.newContext({ignoreHTTPSErrors: true, viewport: {width: 1280, height: 900}, reducedMotion: 'reduce', ...options});
@@ -57,9 +60,9 @@ async function newContext(options = {}) {
     if (!url.startsWith(settings.url + '/') && !url.startsWith('data:') && !url.startsWith('blob:')) outside.push(url);
   });
   context.on('page', page => {
-    page.on('pageerror', error => complaints.push(String(error)));
+    page.on('pageerror', error => complaints.push(`${current}: ${error}`));
     page.on('console', message => {
-      if (message.text().includes('CSP violation') || message.text().includes('Content Security Policy')) complaints.push(message.text());
+      if (message.text().includes('CSP violation') || message.text().includes('Content Security Policy')) complaints.push(`${current}: ${message.text()}`);
     });
   });
   return context;
@@ -105,7 +108,6 @@ async function fillEditor(text) {
   await page.keyboard.press('Delete');
   await page.keyboard.insertText(text);
 }
-const editorText = () => page.locator('.cm-content').first().evaluate(element => element.cmTile?.view?.state.doc.toString() ?? element.innerText);
 async function openKey() {
   await go('keys');
   await page.getByRole('link', {name: ALIAS, exact: true}).click();
@@ -120,6 +122,7 @@ async function saveReviewed() {
 }
 async function openDenial(cause) {
   await go('activity');
+  await page.getByLabel('Denied only').check();
   await page.getByText(`Denied: ${cause}`).first().waitFor();
   const row = page.getByRole('row').filter({hasText: `Denied: ${cause}`}).first();
   await row.getByRole('link').click();
@@ -133,7 +136,8 @@ async function runEnclave(name, more = '') {
 
 let failed = null;
 async function step(name, work) {
-  if (failed !== null && !process.env.CASEMATE_GO_ON) return;
+  if (failed !== null && !process.env.CONSOLE_GO_ON) return;
+  current = name;
   const begin = Date.now();
   try {
     await work();
@@ -143,7 +147,7 @@ async function step(name, work) {
     console.log(`not ok - ${name}\n${error.stack ?? error}`);
     if (page !== undefined) {
       await page.screenshot({path: join(settings.work, 'failed.png')}).catch(() => undefined);
-      if (process.env.CASEMATE_KEEP) await page.screenshot({path: process.env.CASEMATE_KEEP, fullPage: true}).catch(() => undefined);
+      if (process.env.CONSOLE_FAILED) await page.screenshot({path: process.env.CONSOLE_FAILED, fullPage: true}).catch(() => undefined);
       console.log((await page.locator('body').innerText().catch(() => '')).slice(0, 3000));
     }
   }
@@ -318,6 +322,7 @@ await step('act 11: explains that debug is locked out, digit by digit', async ()
   await table.waitFor();
   assert.ok(await table.locator('mark').count() > 0);
   await checkAccessibility('event, act 11');
+  await table.evaluate(element => element.scrollIntoView({block: 'center'}));
   await shoot('trace');
 });
 
@@ -463,6 +468,7 @@ await step('fits from 360 px to 4K, light and dark', async () => {
   }
   await openDenial('OtherImage');
   await checkAccessibility('event, dark');
+  await page.getByRole('table', {name: /PCR0.*digits differ/}).evaluate(element => element.scrollIntoView({block: 'center'}));
   await shoot('trace-dark');
   await page.emulateMedia({colorScheme: 'light'});
 });

@@ -159,6 +159,8 @@ describe('the walkthrough', () => {
     expect(done({keyExists: true})).toContain(2);
     expect(done({events: [event({name: 'DescribeKey', error: 'AccessDenied'})]})).toContain(3);
     expect(done({policy: granted})).toContain(4);
+    expect(done({policy: granted.replace('iam::111122223333:role/casemate-parent', 'sts::111122223333:assumed-role/casemate-parent/i-1')})).toContain(4);
+    expect(done({policy: granted.replace('casemate-parent', 'other')})).not.toContain(4);
     expect(done({policy: granted})).not.toContain(9);
     expect(done({enclaves: [debug]})).toEqual(expect.arrayContaining([5, 6]));
     expect(done({policy: bound})).toContain(9);

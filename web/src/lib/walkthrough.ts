@@ -22,7 +22,11 @@ export interface Act {
 }
 
 function byParent(facts: Facts, event: EventRow): boolean {
-  return (event.principal ?? '').includes(`assumed-role/${facts.parentRole}/`);
+  return isParent(facts, event.principal ?? '');
+}
+// The role itself, or a session of it.
+function isParent(facts: Facts, arn: string): boolean {
+  return arn.endsWith(`role/${facts.parentRole}`) || arn.includes(`assumed-role/${facts.parentRole}/`);
 }
 function some(facts: Facts, test: (event: EventRow) => boolean): boolean {
   return facts.events.some(event => byParent(facts, event) && test(event));
@@ -63,13 +67,13 @@ export const ACTS: Act[] = [
     text: "In the key's policy view, add a statement that allows the parent's role to encrypt and decrypt.",
     page: {path: `keys/alias%2F${ALIAS}`, label: 'Open the key'},
     done: facts => (parsePolicy(facts.policy)?.Statement ?? []).some(statement =>
-      principalsOf(statement).some(arn => arn.endsWith(`role/${facts.parentRole}`)) &&
+      principalsOf(statement).some(arn => isParent(facts, arn)) &&
       asList(statement.Action).some(action => /^kms:(decrypt|\*)$/i.test(action))),
   },
   {
     number: 5, title: 'Build the image', text: 'Build the enclave image. Building it twice gives the same measurements.',
     commands: 'docker build -t data-processing:latest .\nnitro-cli build-enclave --docker-uri data-processing:latest \\\n    --output-file data-processing.eif',
-    done: facts => facts.enclaves.length > 0,
+    done: facts => facts.enclaves.length > 0 || some(facts, event => event.attested === true),
   },
   {
     number: 6, title: 'Run in debug mode', text: 'Run the image with its console open, and watch it on the page of the enclave.',

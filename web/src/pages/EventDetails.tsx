@@ -16,6 +16,10 @@ import {useAsync} from '../components/useAsync';
 import {dateTime} from '../lib/enclave';
 import {explainCause} from '../lib/causes';
 
+const POLICIES: Record<string, string> = {
+  'resource-based': 'Key policy', 'identity-based': 'Identity policy', 'permissions boundary': 'Permissions boundary', session: 'Session policy',
+};
+
 function nearest(expected: string[], presented: string): string {
   let best = expected[0] ?? '';
   let fewest = Infinity;
@@ -98,15 +102,15 @@ export function TraceView({trace, explanation}: {trace: Trace; explanation: stri
         ]} />
       </Container>
       {(trace.policies ?? []).map((policy, at) => (
-        <Container key={at} header={<Header variant="h2" counter={`(${policy.statements.length})`}
-          description={policy.omitted === undefined || policy.omitted === 0 ? undefined : `${policy.omitted} statements further from matching are left out.`}>
-          {`${policy.name} (${policy.type})`}</Header>}>
+        <Container key={at} header={<Header variant="h2" counter={`(${policy.statements.length})`} description={<span className="cm-break">{policy.name}</span>}>
+          {POLICIES[policy.type] ?? policy.type}</Header>}>
           <SpaceBetween size="s">
             {policy.statements.map((statement, position) => (
               <Statement key={statement.index} statement={statement}
                 decisive={trace.decisive?.policy === at && trace.decisive.statement === position} />
             ))}
             {policy.statements.length === 0 && <Box>No statements.</Box>}
+            {policy.omitted !== undefined && policy.omitted > 0 && <Box>{policy.omitted} statements further from matching are left out.</Box>}
           </SpaceBetween>
         </Container>
       ))}

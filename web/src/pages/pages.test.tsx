@@ -51,7 +51,8 @@ describe('the table of keys', () => {
     expect(document.querySelectorAll('tbody tr').length).toBeLessThanOrEqual(20);
     const user = userEvent.setup();
     await user.type(screen.getByLabelText('Find keys'), 'key-9999');
-    expect(await screen.findByText('1 match')).toBeTruthy();
+    // Once for the eye, and later once more for readers of the screen.
+    expect((await screen.findAllByText('1 match')).length).toBeGreaterThan(0);
   });
   it('says that the server is lost and keeps the way to retry', async () => {
     kms.listKeys.mockRejectedValue(new TypeError('Failed to fetch'));
