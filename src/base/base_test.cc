@@ -4,6 +4,7 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/test_instructions.h"
 #include "base/test_matchers.h"
 #include "base/time_text.h"
 
@@ -91,6 +92,32 @@ TEST(ByteReader, ReadsBigEndianAndNamesWhatIsMissing) {
   EXPECT_THAT(reader.read_u32(), IsError(ErrorCode::kMalformed, "offset 2: 4 bytes wanted, 1 left"));
   EXPECT_THAT(reader.read_u8(), IsOkAnd(3));
 }
+
+#if CASEMATE_COUNTS_INSTRUCTIONS
+TEST(EqualConstantTime, TakesTheSameStepsWhereverTheDifferenceIs) {
+  const Bytes one(64, 0x5a);
+  Bytes other = one;
+  bool same = false;
+  const auto steps = [&](std::size_t changed_from, std::size_t changed_to) {
+    return count_instructions(
+        [&] {
+          for (std::size_t i = changed_from; i < changed_to; ++i) other[i] ^= 0xff;
+        },
+        [&] { same = equal_constant_time(one, other); });
+  };
+  const std::uint64_t equal_steps = steps(0, 0);
+  ASSERT_GT(equal_steps, 64U);
+  EXPECT_EQ(steps(0, 1), equal_steps);
+  EXPECT_EQ(steps(63, 64), equal_steps);
+  EXPECT_EQ(steps(0, 64), equal_steps);
+  // The counter does see what stops early.
+  const auto early = [&](std::size_t changed) {
+    return count_instructions([&] { other[changed] ^= 0xff; },
+                              [&] { same = std::equal(one.begin(), one.end(), other.begin()); });
+  };
+  EXPECT_NE(early(0), early(63));
+}
+#endif
 
 }  // namespace
 }  // namespace casemate

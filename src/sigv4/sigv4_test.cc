@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/test_instructions.h"
 #include "base/test_matchers.h"
 #include "base/time_text.h"
 #include "sigv4/canonical.h"
@@ -219,6 +220,42 @@ TEST(SigV4Verify, NoticesEveryChangedPart) {
   replace(r, "Signature=", "Signature=0");
   expect_mismatch(r, "signature length");
 }
+
+#if CASEMATE_COUNTS_INSTRUCTIONS
+// A denial takes the same steps whichever digits of the signature are wrong, and whatever the secret is.
+TEST(SigV4Verify, TakesTheSameStepsForEveryWrongSignature) {
+  http::Request r = kms_request();
+  std::string header = *r.headers.find("Authorization");
+  const std::size_t digits = header.rfind('=') + 1;
+  ASSERT_EQ(header.size() - digits, 64U);
+  std::string secret(kSecret);
+  class Source final : public CredentialSource<std::string> {
+   public:
+    explicit Source(const std::string& given) : given_(given) {}
+    Lookup<std::string> find(std::string_view, std::optional<std::string_view>, WallTime) override {
+      return {Found::kCredential, Secret::copy_of(as_bytes(given_)), "alice"};
+    }
+
+   private:
+    const std::string& given_;
+  } source(secret);
+  const auto steps = [&](std::size_t from, std::size_t to, bool other_secret) {
+    return count_instructions(
+        [&] {
+          for (std::size_t i = from; i < to; ++i) header[digits + i] = header[digits + i] == '0' ? '1' : '0';
+          r.headers.set("Authorization", header);
+          if (other_secret) std::fill(secret.begin(), secret.end(), 'z');
+        },
+        [&] {
+          if (!std::holds_alternative<Failure>(verify<std::string>(r, kKms, kNow, source))) ::_exit(2);
+        });
+  };
+  const std::uint64_t first_digit = steps(0, 1, false);
+  ASSERT_GT(first_digit, 1000U);
+  EXPECT_EQ(steps(63, 64, false), first_digit);
+  EXPECT_EQ(steps(0, 64, true), first_digit);
+}
+#endif
 
 TEST(SigV4Verify, RefusesADeclaredHashThatIsNotTheBodys) {
   http::Request r = request("POST", "/", {{"X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"}}, "x");
