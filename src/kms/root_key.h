@@ -20,6 +20,8 @@ class RootKey {
 
   // expose is for the file that keeps it.
   const Secret& bytes() const { return root_; }
+  // wrapping_key is for whoever keeps it out of swap.
+  const Secret& wrapping_key() const { return wrapping_; }
 
   // derive gives a key for one purpose; keys of different purposes tell nothing of one another.
   Secret derive(std::string_view purpose) const;

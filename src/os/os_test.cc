@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
@@ -65,6 +68,61 @@ TEST_F(OsTest, LockKeepsTheSecondOut) {
   auto first = FileLock::acquire(folder_ / "lock", milliseconds(0));
   ASSERT_THAT(first, IsOk());
   EXPECT_THAT(FileLock::acquire(folder_ / "lock", milliseconds(20)), IsError(ErrorCode::kUnavailable));
+}
+
+// in_child gives what `body` returns, of a process of its own.
+template <typename F>
+int in_child(F body) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(body());
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+std::string status_line(std::string_view name) {
+  const std::string text = read_file("/proc/self/status", 65536).take();
+  const std::size_t at = text.find(name);
+  return at == std::string::npos ? "" : text.substr(at, text.find('\n', at) - at);
+}
+
+TEST_F(OsTest, HardenedProcessesLeaveNoCore) {
+  EXPECT_EQ(in_child([] {
+              harden_process();
+              rlimit core{1, 1};
+              if (::getrlimit(RLIMIT_CORE, &core) != 0 || core.rlim_cur != 0 || core.rlim_max != 0) return 1;
+              return ::prctl(PR_GET_DUMPABLE) == 0 ? 0 : 2;
+            }),
+            0);
+}
+
+TEST_F(OsTest, MemoryIsLockedWhereAllowedAndNowhereElse) {
+  const std::string nothing = "VmLck:\t       0 kB";
+  ASSERT_EQ(status_line("VmLck"), nothing);
+  const auto use_memory = [] {
+    const std::string more(std::size_t{32} * 1024 * 1024, 'x');
+    return more.back() == 'x';
+  };
+  // Without privilege and under a limit: refused, and memory beyond the limit is to be had as before.
+  EXPECT_EQ(in_child([&] {
+              const rlimit limit{65536, 65536};
+              if (::setrlimit(RLIMIT_MEMLOCK, &limit) != 0) return 1;
+              if (::geteuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0)) return 2;
+              if (lock_memory() || !use_memory() || status_line("VmLck") != nothing) return 3;
+              rlimit now{};
+              if (::getrlimit(RLIMIT_MEMLOCK, &now) != 0 || now.rlim_cur != 65536) return 4;
+              const Bytes key(32, 7);
+              if (!lock_pages(key) || status_line("VmLck") == nothing) return 5;
+              const Bytes large(1024 * 1024, 7);
+              return lock_pages(large) ? 6 : 0;
+            }),
+            0);
+  // With privilege, or without a limit, all of it.
+  EXPECT_EQ(in_child([&] {
+              if (!lock_memory()) return ::geteuid() == 0 ? 1 : 0;
+              return use_memory() && status_line("VmLck") != nothing ? 0 : 2;
+            }),
+            0);
 }
 
 TEST_F(OsTest, RunKeepsOutputAndStatus) {

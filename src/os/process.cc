@@ -5,6 +5,7 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -236,6 +237,26 @@ Result<Path> executable_path() {
   const ssize_t count = ::readlink("/proc/self/exe", buffer, sizeof buffer);
   if (count < 0 || count == sizeof buffer) return errno_error("/proc/self/exe");
   return Path(std::string(buffer, static_cast<std::size_t>(count)));
+}
+
+bool lock_memory() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0) return false;
+  if (limit.rlim_cur != RLIM_INFINITY) {
+    // Whether the limit binds us is asked by locking something under a limit of nothing.
+    const rlimit nothing{0, limit.rlim_max};
+    alignas(4096) static char page[4096];
+    if (::setrlimit(RLIMIT_MEMLOCK, &nothing) != 0) return false;
+    const bool unbound = ::mlock(page, sizeof page) == 0;
+    if (unbound) ::munlock(page, sizeof page);
+    if (::setrlimit(RLIMIT_MEMLOCK, &limit) != 0 || !unbound) return false;
+  }
+  // On fault: stacks and caches are locked as they are used, not as they are reserved.
+  return ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
+}
+
+bool lock_pages(ByteView bytes) {
+  return bytes.empty() || ::mlock(bytes.data(), bytes.size()) == 0;
 }
 
 void harden_process() {

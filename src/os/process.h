@@ -65,4 +65,11 @@ Result<Path> executable_path();
 // harden makes this process undumpable without core files and ignores SIGPIPE.
 void harden_process();
 
+// lock_memory keeps all memory of this process, present and future, out of swap, where no limit could then stand in the
+// way of more: with CAP_IPC_LOCK or without a limit of locked memory. It gives whether it did; without, all goes on.
+bool lock_memory();
+
+// lock_pages keeps the pages that hold `bytes` out of swap until the process ends, within the limit.
+bool lock_pages(ByteView bytes);
+
 }  // namespace casemate::os

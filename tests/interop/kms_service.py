@@ -287,6 +287,69 @@ class Operation(unittest.TestCase):
         self.service.process.send_signal(signal.SIGHUP)
         self.assertTrue(client.list_keys()["Keys"])
 
+    def fingerprint(self):
+        port = int(self.service.kms_url.rsplit(":", 1)[1])
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with socket.create_connection(("127.0.0.1", port)) as plain, context.wrap_socket(plain) as tls:
+            return hashlib.sha256(tls.getpeercert(True)).hexdigest()
+
+    def wait_for_log(self, event, count):
+        deadline = time.monotonic() + 30
+        while (self.service.folder / "log").read_text().count(event) < count:
+            assert time.monotonic() < deadline, (self.service.folder / "log").read_text()
+            time.sleep(0.02)
+
+    def test_sighup_reads_the_certificate_again(self):
+        certificate, key = self.service.folder / "tls.pem", self.service.folder / "tls.key"
+
+        def issue():
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                            "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+            key.chmod(0o600)
+            return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.read_text())).hexdigest()
+
+        first = issue()
+        self.service.start("--tls-certificate", str(certificate), "--tls-key", str(key))
+        self.service.ca = str(certificate)
+        self.assertEqual(self.fingerprint(), first)
+        client = self.admin()
+        client.list_keys()
+        second = issue()
+        self.assertEqual(self.fingerprint(), first)
+        self.service.process.send_signal(signal.SIGHUP)
+        self.wait_for_log('tls.reloaded', 1)
+        self.assertEqual(self.fingerprint(), second)
+        client.list_keys()  # over the connection of before
+
+        # What cannot be used changes nothing.
+        whole = certificate.read_text()
+        for content in ("", whole[:100], whole.replace("A", "B")):
+            certificate.write_text(content)
+            failures = (self.service.folder / "log").read_text().count('tls.reload-failed')
+            self.service.process.send_signal(signal.SIGHUP)
+            self.wait_for_log('tls.reload-failed', failures + 1)
+            self.assertEqual(self.fingerprint(), second)
+        self.assertEqual(self.service.stop(), 0)
+
+    def test_memory_stays_out_of_swap_and_cores(self):
+        self.service.start()
+        pid = self.service.process.pid
+        limits = open(f"/proc/{pid}/limits").read()
+        self.assertRegex(limits, r"Max core file size +0 +0 ")
+        self.assertEqual(os.stat(f"/proc/{pid}/environ").st_uid, 0, "undumpable: its files in /proc are root's")
+        locked = int(re.search(r"VmLck:\s+(\d+) kB", open(f"/proc/{pid}/status").read())[1])
+        self.assertGreater(locked, 0)
+        self.service.stop()
+        # Where next to nothing may be locked it starts and serves all the same.
+        self.service.command = lambda *extra: ["prlimit", "--memlock=8192:8192", "setpriv", "--bounding-set=-all", "--inh-caps=-all",
+                                               *Casemated.command(self.service, *extra)]
+        self.service.start()
+        self.assertTrue(self.admin().create_key())
+        status = open(f"/proc/{self.service.process.pid}/status").read()
+        if os.geteuid() == 0:
+            self.assertIn("VmLck:\t       0 kB" if "locked=nothing" in (self.service.folder / "log").read_text() else "VmLck:", status)
+
     def test_a_full_disk_stops_changes_only(self):
         self.service.home.mkdir(parents=True)
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs", self.service.home], capture_output=True, text=True)

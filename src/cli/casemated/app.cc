@@ -200,6 +200,11 @@ class Cloud {
 
   const os::Platform& platform() const { return platform_; }
 
+  // Where not all memory may be locked, at least what everything hangs on is.
+  bool lock_root_key() const {
+    return os::lock_pages(root_.bytes().expose()) && os::lock_pages(root_.wrapping_key().expose());
+  }
+
   // Nothing of a request is trusted here: each service verifies that it was signed for it.
   http::Response handle_https(const http::Request& request) {
     if (request.path() == "/healthz" && request.method == "GET") return plain(200, "ok\n");
@@ -365,8 +370,10 @@ Result<void> serve(const Options& options) {
   const auto lock = os::FileLock::acquire(paths.home / "casemated.lock", milliseconds{0});
   if (!lock.ok()) return unavailable("{}: in use by another casemated", paths.home.native());
 
+  const bool all_locked = os::lock_memory();
   const auto loop = TRY(net::Loop::create());
   const auto cloud = TRY(Cloud::create(options, paths, clock, rng, log));
+  log.info("memory", {{"locked", all_locked ? "all" : cloud->lock_root_key() ? "root key" : "nothing"}});
   std::vector<std::string> names = server_names(cloud->platform().region);
   for (const std::string& region : options.regions) {
     for (std::string& name : server_names(region)) {
