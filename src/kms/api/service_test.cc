@@ -308,6 +308,35 @@ TEST_F(RecipientTest, DeniesOtherImagesAndCallersWithoutDocument) {
   EXPECT_THAT(audit_text(), AllOf(HasSubstr("\"cause\":\"NoDocument\""), HasSubstr("DebugEnclave")));
 }
 
+// The registers of the two families have one form and are never taken for one another.
+TEST_F(RecipientTest, KeepsTheRegistersOfANitroTpmApart) {
+  const std::string id = create_key();
+  const std::string blob = encrypt(id, "the value");
+  const Bytes spki = recipient_key().public_key().spki();
+  const auto bind = [&](const std::string& register_name, const std::string& oper, std::uint8_t value) {
+    put_policy(id, fmt::format(R"({{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::111122223333:role/casemate-parent"}},)"
+                               R"("Action":"kms:Decrypt","Resource":"*","Condition":{{"{}":{{"kms:RecipientAttestation:{}":"{}"}}}}}})",
+                               oper, register_name, encode_hex(Bytes(48, value))));
+  };
+  const auto decrypt_for = [&](const std::string& text) {
+    return call("Decrypt", {{"CiphertextBlob", blob}, {"Recipient", recipient(text)}}, Who::kParent);
+  };
+  for (unsigned i = 0; i < 5; ++i) {
+    const auto value = static_cast<std::uint8_t>(i == 0 ? 0xab : i);
+    for (const char* oper : {"StringEquals", "StringEqualsIgnoreCase", "StringLike"}) {
+      bind(fmt::format("NitroTPMPCR{}", i), oper, value);
+      EXPECT_EQ(decrypt_for(document(0xab, spki)).error(), "AccessDeniedException") << i << oper;
+      bind(fmt::format("PCR{}", i), oper, value);
+      EXPECT_EQ(decrypt_for(document(0xab, spki)).status, 200U) << i << oper;
+      // A NitroTPM's document is refused before anything is decided, whatever its registers are.
+      const Reply refused = decrypt_for(document_of_a_tpm(0xab, spki));
+      EXPECT_EQ(refused.error(), "ValidationException");
+      EXPECT_EQ(refused.message(), "The attestation document is not valid.");
+    }
+  }
+  EXPECT_THAT(audit_text(), HasSubstr("the document is a NitroTPM's, want an enclave's"));
+}
+
 TEST_F(RecipientTest, RefusesDocumentsBeforeItDecides) {
   const std::string id = create_key();
   const std::string blob = encrypt(id, "the value");
@@ -328,6 +357,53 @@ TEST_F(RecipientTest, RefusesDocumentsBeforeItDecides) {
   std::swap(hierarchy_, stranger);
   EXPECT_EQ(decrypt_for(document(1, spki)).message(), "The attestation document could not be verified.");
   EXPECT_THAT(audit_text(), HasSubstr("DocumentUntrusted"));
+}
+
+// The clock of a machine steps when it is set: keys stay usable, nothing is deleted or rotated before its time, and what
+// was due is done once.
+TEST_F(ServiceTest, SurvivesAClockThatStepsBackAndForward) {
+  using std::chrono::hours;
+  const std::string id = create_key();
+  const std::string blob = encrypt(id, "the value");
+  const auto works = [&](const char* when) {
+    EXPECT_EQ(call("Decrypt", {{"CiphertextBlob", blob}}).at("Plaintext"), encode_base64(as_bytes("the value"))) << when;
+    EXPECT_NE(encrypt(id, "more"), "") << when;
+    const std::string other = create_key();
+    EXPECT_EQ(call("DescribeKey", {{"KeyId", other}}).status, 200U) << when;
+    EXPECT_EQ(call("EnableKeyRotation", {{"KeyId", other}, {"RotationPeriodInDays", 90}}).status, 200U) << when;
+  };
+  EXPECT_EQ(call("EnableKeyRotation", {{"KeyId", id}, {"RotationPeriodInDays", 90}}).status, 200U);
+  const std::string doomed = create_key();
+  EXPECT_EQ(call("ScheduleKeyDeletion", {{"KeyId", doomed}, {"PendingWindowInDays", 7}}).status, 200U);
+
+  clock_.set(kNow - hours{24 * 400});
+  works("a year back");
+  EXPECT_THAT(keyring_.rotate_due(), IsOkAnd(0U));
+  EXPECT_THAT(keyring_.delete_due(), IsOkAnd(0U));
+  EXPECT_EQ(call("DescribeKey", {{"KeyId", doomed}}).status, 200U);
+  clock_.set(WallTime{std::chrono::seconds{1}});
+  works("1970");
+  EXPECT_THAT(keyring_.rotate_due(), IsOkAnd(0U));
+
+  clock_.set(kNow);
+  works("as it was");
+  EXPECT_THAT(keyring_.delete_due(), IsOkAnd(0U));
+  EXPECT_EQ(call("CancelKeyDeletion", {{"KeyId", doomed}}).status, 200U);
+  EXPECT_EQ(call("ScheduleKeyDeletion", {{"KeyId", doomed}, {"PendingWindowInDays", 7}}).status, 200U);
+
+  clock_.set(kNow + hours{24 * 365 * 20});
+  EXPECT_THAT(keyring_.delete_due(), IsOkAnd(1U));
+  EXPECT_EQ(call("DescribeKey", {{"KeyId", doomed}}).error(), "NotFoundException");
+  const auto rotated = keyring_.rotate_due();
+  ASSERT_THAT(rotated, IsOk());
+  EXPECT_GE(*rotated, 1U);
+  works("twenty years on");
+  EXPECT_THAT(keyring_.rotate_due(), IsOkAnd(0U));
+
+  clock_.set(kNow);
+  works("back again");
+  EXPECT_THAT(keyring_.rotate_due(), IsOkAnd(0U));
+  EXPECT_THAT(audit::verify_files(folder_ / "audit.jsonl"), IsOk());
 }
 
 TEST_F(ServiceTest, WritesEveryCallToTheTrail) {

@@ -10,6 +10,7 @@
 #include "attestation/hierarchy.h"
 #include "base/encoding.h"
 #include "base/test_matchers.h"
+#include "cose/sign1.h"
 #include "crypto/cms.h"
 #include "crypto/rng.h"
 #include "json/value.h"
@@ -132,6 +133,22 @@ class ServiceTest : public testing::Test {
   static std::string policy(const std::string& statements) {
     return R"({"Version":"2012-10-17","Statement":[{"Sid":"Enable IAM User Permissions","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"kms:*","Resource":"*"})" +
            (statements.empty() ? "" : "," + statements) + "]}";
+  }
+
+  // document_of_a_tpm has the same registers under the name that a NitroTPM gives them.
+  std::string document_of_a_tpm(std::uint8_t pcr0, const Bytes& public_key) {
+    const std::string module_id = "i-0123456789abcdef0-enc0123456789abcdef";
+    const attestation::Signer signer = hierarchy_.issue_leaf(module_id, kNow, rng_).take();
+    attestation::Statement statement;
+    statement.module_id = module_id;
+    statement.timestamp = kNow;
+    statement.public_key = public_key;
+    for (std::uint8_t i = 0; i < 5; ++i) statement.pcrs.push_back({i, Bytes(48, i == 0 ? pcr0 : i)});
+    const Bytes payload = attestation::encode_document(statement, signer.certificate, signer.cabundle);
+    std::string text(as_text(payload));
+    const std::string name = "\x64pcrs";
+    text.replace(text.find(name), name.size(), "\x6dnitrotpm_pcrs");
+    return encode_base64(cose::sign1(as_bytes(text), signer.key, rng_));
   }
 
   // document attests `pcr0` as every byte of PCR0.
