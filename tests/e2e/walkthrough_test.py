@@ -95,6 +95,12 @@ class Walkthrough(unittest.TestCase):
         self.assertNotIn(self.state["whole"][12:], output.text)
         self.assertEqual(len(output.err.strip().splitlines()), 1, output)
 
+    def explained(self, cause, presented):
+        text = self.p.ok("casemate explain --last", self.p.admin)
+        self.assertIn(f"was denied to {self.state['arn']}.\nCause: {cause}\n", text)
+        self.assertIn(f"  policy:    {self.state['measurements']['PCR0']}\n  presented: {presented}\n", text)
+        self.assertIn("\nWhat to change: ", text)
+
     def submit_allowed(self):
         output = self.p.sh(SUBMIT)
         self.assertEqual(output.status, 0, output)
@@ -218,12 +224,14 @@ class Walkthrough(unittest.TestCase):
         with self.assertRaises(botocore.exceptions.ClientError) as caught:
             kms.decrypt(CiphertextBlob=self.state["blob"])
         self.assertEqual(caught.exception.response["Error"]["Code"], "AccessDeniedException")
+        self.explained("the request carried no attestation document.", "(absent)")
         kms.encrypt(KeyId=ALIAS, Plaintext=b"again")
         self.passed()
 
     def test_act_11_debug_is_locked_out(self):
         self.submit_denied()
         self.submit_denied()
+        self.explained("the enclave runs in debug mode: the register is zero.", "0" * 96)
         self.passed()
 
     def test_act_11_mixed_requests_leave_the_server_serving(self):
@@ -303,6 +311,7 @@ class Walkthrough(unittest.TestCase):
         record = self.p.run_enclave("data-processing-modified")
         self.p.wait_for_port(record["EnclaveCID"], 5000)
         self.submit_denied()
+        self.explained("the enclave runs another image than the policy allows.", modified["PCR0"])
         self.put_policy()
         output = self.p.sh(SUBMIT)
         self.assertIn(self.state["whole"], output.text, "the modified server does return the whole value when it may decrypt")
