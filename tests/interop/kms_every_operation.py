@@ -44,16 +44,18 @@ class EveryOperation(unittest.TestCase):
 
     def test_command_line(self):
         unknown = []
-        for name, parameters, error in World(self.service).every_operation():
-            command = re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
-            done = subprocess.run(["/usr/bin/aws", "--endpoint-url", self.service.kms_url, "kms", command, "--cli-input-json", json.dumps(parameters),
-                                   "--output", "json", "--no-paginate"], env=self.environment, capture_output=True, text=True, timeout=60)
-            if re.search("[Ii]nvalid choice|Unknown parameter in input", done.stderr):
-                unknown.append(name)  # this command is older than the operation or a parameter of it
+        calls = World(self.service).every_operation()
+        commands = [["--endpoint-url", self.service.kms_url, "--output", "json", "--no-paginate", "kms", re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower(),
+                     "--cli-input-json", json.dumps(parameters)] for name, parameters, _ in calls]
+        done = subprocess.run(["/usr/bin/python3", HERE / "aws_calls.py"], input=json.dumps(commands), env=self.environment, capture_output=True, text=True, timeout=80)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for (name, _, error), (status, _, message) in zip(calls, json.loads(done.stdout), strict=True):
+            if re.search("[Ii]nvalid choice|Unknown parameter in input", message):
+                unknown.append(name)  # this CLI is older than the operation
             elif error is None:
-                self.assertEqual(done.returncode, 0, f"{name}: {done.stderr}")
+                self.assertEqual(status, 0, f"{name}: {message}")
             else:
-                self.assertIn(f"An error occurred ({error}) when calling the {name} operation: ", done.stderr)
+                self.assertIn(f"An error occurred ({error}) when calling the {name} operation: ", message)
         print(f"not known to this AWS CLI: {', '.join(unknown) or 'none'}")
         self.assertLessEqual(set(unknown), {"DeriveSharedSecret", "RotateKeyOnDemand", "ListKeyRotations", "GetKeyLastUsage", "Encapsulate", "Decapsulate"})
 
