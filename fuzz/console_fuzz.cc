@@ -28,6 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 1: {
       const auto query = parse_event_query(text);
       if (query.ok() && (query->limit == 0 || (query->before && query->after))) std::abort();
+      if (const auto place = parse_place(text); place.ok() && parse_place(to_text(*place)).take() != *place) std::abort();
       break;
     }
     case 2: {

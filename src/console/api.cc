@@ -336,8 +336,8 @@ Result<json::Value> Api::events(std::string_view query) const {
   return read_events(options_.paths.audit(), TRY(parse_event_query(query)));
 }
 
-Result<json::Value> Api::event(std::string_view offset) const {
-  json::Value event = TRY(read_event(options_.paths.audit(), TRY(number("offset", offset))));
+Result<json::Value> Api::event(std::string_view place) const {
+  json::Value event = TRY(read_event(options_.paths.audit(), TRY(parse_place(place))));
   json::Array words;
   const json::Value* value = event.find("additionalEventData");
   value = value == nullptr ? nullptr : value->find("casemate");

@@ -66,7 +66,7 @@ class Api {
   Result<json::Value> document(std::string_view body, WallTime now) const;
   Result<json::Value> lint(const http::Request& request, const iam::Caller& caller, WallTime now) const;
   Result<json::Value> events(std::string_view query) const;
-  Result<json::Value> event(std::string_view offset) const;
+  Result<json::Value> event(std::string_view place) const;
 
   Parts parts_;
   const Options options_;

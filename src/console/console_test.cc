@@ -70,10 +70,6 @@ std::string text(const json::Value& value, std::string_view name) {
   const std::string* found = value.string_at(name);
   return found == nullptr ? "" : *found;
 }
-std::uint64_t number(const json::Value& value, std::string_view name) {
-  const std::int64_t* found = value.int_at(name);
-  return found == nullptr ? 0 : static_cast<std::uint64_t>(*found);
-}
 bool flag(const json::Value& value, std::string_view name) {
   const json::Value found = at(value, name);
   const bool* set = found.if_bool();
@@ -252,16 +248,16 @@ TEST(Links, EndSoonAndAreFew) {
 // ---- Events
 
 TEST(EventQuery, ReadsItsParameters) {
-  const auto query = parse_event_query("before=10&limit=5&denied=true&text=my%20key");
+  const auto query = parse_event_query("before=7-10&limit=5&denied=true&text=my%20key");
   ASSERT_THAT(query, IsOk());
-  EXPECT_EQ(query->before, 10U);
+  EXPECT_EQ(query->before, (Place{7, 10}));
   EXPECT_EQ(query->limit, 5U);
   EXPECT_TRUE(query->denied_only);
   EXPECT_EQ(query->text, "my key");
 }
 
 TEST(EventQuery, RefusesWhatItDoesNotKnow) {
-  for (const char* bad : {"before=x", "before=-1", "before=1&after=2", "limit=", "denied=1", "x=1", "text=%zz"})
+  for (const char* bad : {"before=x", "before=-1", "before=10", "before=1-1&after=1-2", "limit=", "denied=1", "x=1", "text=%zz"})
     EXPECT_THAT(parse_event_query(bad), IsError(ErrorCode::kMalformed)) << bad;
   for (const char* bad : {"limit=0", "limit=100000"}) EXPECT_THAT(parse_event_query(bad), IsError(ErrorCode::kLimit)) << bad;
   EXPECT_THAT(parse_event_query("text=" + std::string(201, 'a')), IsError(ErrorCode::kLimit));
@@ -279,6 +275,10 @@ std::vector<std::string> names(const json::Value& page) {
   const json::Value events = at(page, "events");
   for (const json::Value& event : events.array()) out.push_back(text(event, "name"));
   return out;
+}
+
+Place place(const json::Value& page, std::string_view name) {
+  return parse_place(text(page, name)).take();
 }
 
 class EventsTest : public testing::Test {
@@ -302,7 +302,7 @@ TEST_F(EventsTest, ComesNewestFirstAndGoesOnWhereItEnded) {
     const json::Value page = read_events(log_, query).take();
     for (std::string& name : names(page)) all.push_back(std::move(name));
     if (flag(page, "end")) break;
-    query.before = number(page, "next");
+    query.before = place(page, "next");
   }
   EXPECT_THAT(all, ElementsAre("E9", "E8", "E7", "E6", "E5", "E4", "E3", "E2", "E1", "E0"));
 }
@@ -317,8 +317,8 @@ TEST_F(EventsTest, IsTheSameWhateverTheBoundOnBytes) {
       const json::Value page = read_events(log_, query, limits).take();
       for (std::string& name : names(page)) all.push_back(std::move(name));
       if (flag(page, "end")) break;
-      const auto next = number(page, "next");
-      ASSERT_TRUE(!query.before || next < *query.before) << "no progress at " << next;
+      const Place next = place(page, "next");
+      ASSERT_TRUE(!query.before || next < *query.before) << "no progress at " << to_text(next);
       query.before = next;
     }
     // Lines longer than the bound are passed over; the others all come.
@@ -339,24 +339,93 @@ TEST_F(EventsTest, FiltersDeniedAndText) {
 
 TEST_F(EventsTest, FollowsForwardWithoutTornLines) {
   EventQuery query;
-  query.after = 0;
+  query.after = Place{};
   query.limit = 8;
   json::Value page = read_events(log_, query).take();
   EXPECT_EQ(names(page).size(), 8U);
   EXPECT_FALSE(flag(page, "end"));
-  query.after = number(page, "next");
+  query.after = place(page, "next");
   page = read_events(log_, query).take();
   EXPECT_THAT(names(page), ElementsAre("E8", "E9"));
   EXPECT_TRUE(flag(page, "end"));
-  EXPECT_EQ(number(page, "next"), size_);
+  EXPECT_EQ(place(page, "next"), (Place{0, size_}));
 }
 
 TEST_F(EventsTest, GivesSingleEventsAtLineStartsOnly) {
-  EXPECT_EQ(text(read_event(log_, 0).take(), "eventName"), "E0");
+  EXPECT_EQ(text(read_event(log_, {}).take(), "eventName"), "E0");
   const std::uint64_t second = event_line(0, true).size();
-  EXPECT_EQ(text(read_event(log_, second).take(), "eventName"), "E1");
-  EXPECT_THAT(read_event(log_, second + 3), IsError(ErrorCode::kNotFound));
-  EXPECT_THAT(read_event(log_, 1'000'000), IsError(ErrorCode::kNotFound));
+  EXPECT_EQ(text(read_event(log_, {0, second}).take(), "eventName"), "E1");
+  EXPECT_THAT(read_event(log_, {0, second + 3}), IsError(ErrorCode::kNotFound));
+  EXPECT_THAT(read_event(log_, {0, 1'000'000}), IsError(ErrorCode::kNotFound));
+}
+
+TEST(Events, OfFilesPutAsideComeToo) {
+  Folder folder;
+  const auto sealed = [](int first, int last) {
+    std::string text;
+    for (int i = first; i <= last; ++i)
+      text += fmt::format(R"({{"eventName":"E{}","casemate":{{"sequence":{}}}}})", i, i) + "\n";
+    return text;
+  };
+  folder.write("audit-000000000001.jsonl", sealed(1, 4));
+  folder.write("audit-000000000005.jsonl", sealed(5, 6));
+  const os::Path log = folder.write("audit.jsonl", sealed(7, 9));
+  EventQuery query;
+  query.limit = 3;
+  std::vector<std::string> all;
+  std::vector<std::string> ids;
+  for (int turn = 0; turn < 20; ++turn) {
+    const json::Value page = read_events(log, query).take();
+    EXPECT_EQ(place(page, "newest"), (Place{7, sealed(7, 9).size()}));
+    for (std::string& name : names(page)) all.push_back(std::move(name));
+    const json::Value events = at(page, "events");
+    for (const json::Value& event : events.array()) ids.push_back(text(event, "id"));
+    if (flag(page, "end")) break;
+    ASSERT_TRUE(!query.before || place(page, "next") < *query.before);
+    query.before = place(page, "next");
+  }
+  EXPECT_THAT(all, ElementsAre("E9", "E8", "E7", "E6", "E5", "E4", "E3", "E2", "E1"));
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    EXPECT_EQ(text(read_event(log, parse_place(ids[i]).take()).take(), "eventName"), all[i]);
+
+  // Who follows goes over from file to file, also when the current one is put aside meanwhile.
+  query = {};
+  query.after = Place{5, 0};
+  json::Value page = read_events(log, query).take();
+  EXPECT_THAT(names(page), ElementsAre("E5", "E6"));
+  query.after = place(page, "next");
+  page = read_events(log, query).take();
+  EXPECT_THAT(names(page), ElementsAre("E7", "E8", "E9"));
+  EXPECT_TRUE(flag(page, "end"));
+  query.after = place(page, "next");
+  std::filesystem::rename(log, folder.path() / "audit-000000000007.jsonl");
+  page = read_events(log, query).take();
+  EXPECT_TRUE(names(page).empty());
+  query.after = place(page, "next");
+  folder.write("audit.jsonl", sealed(10, 11));
+  all.clear();
+  for (int turn = 0; turn < 3; ++turn) {
+    page = read_events(log, query).take();
+    for (std::string& name : names(page)) all.push_back(std::move(name));
+    query.after = place(page, "next");
+  }
+  EXPECT_THAT(all, ElementsAre("E10", "E11"));
+  EXPECT_EQ(text(read_event(log, parse_place(ids[0]).take()).take(), "eventName"), "E9") << "places stay";
+
+  // The oldest may be deleted.
+  std::filesystem::remove(folder.path() / "audit-000000000001.jsonl");
+  query = {};
+  query.before = Place{1, 50};
+  page = read_events(log, query).take();
+  EXPECT_TRUE(names(page).empty());
+  EXPECT_TRUE(flag(page, "end"));
+  EXPECT_THAT(read_event(log, {1, 0}), IsError(ErrorCode::kNotFound));
+}
+
+TEST(Places, AreTwoNumbers) {
+  EXPECT_EQ(parse_place("12-0").take(), (Place{12, 0}));
+  for (const char* bad : {"", "-", "1", "1-", "-1", "1-2-3", "1-x", "+1-2", "1-18446744073709551616"})
+    EXPECT_THAT(parse_place(bad), IsError(ErrorCode::kMalformed)) << bad;
 }
 
 TEST(Events, OfALogThatDoesNotExistAreNone) {

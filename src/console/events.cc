@@ -6,13 +6,18 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
+#include <utility>
+#include <vector>
 
+#include "audit/files.h"
 #include "sigv4/canonical.h"
 
 namespace casemate::console {
 namespace {
 
 constexpr std::size_t kTextBytes = 200;
+constexpr std::uint64_t kFileEnd = std::numeric_limits<std::uint64_t>::max();
 
 template <typename Number>
 Result<Number> read_number(std::string_view name, std::string_view text) {
@@ -55,7 +60,7 @@ class Selector {
   explicit Selector(const EventQuery& query) : query_(query), folded_(query.text) {
     for (char& c : folded_) c = fold(c);
   }
-  std::optional<json::Object> row(std::string_view line, std::uint64_t offset) const {
+  std::optional<json::Object> row(std::string_view line, const Place& place) const {
     if (!folded_.empty() && !contains(line, folded_)) return std::nullopt;
     if (query_.denied_only && line.find("AccessDenied") == std::string_view::npos &&
         line.find("\"decision\"") == std::string_view::npos)
@@ -63,7 +68,7 @@ class Selector {
     const auto event = json::parse(line);
     if (!event.ok() || event->if_object() == nullptr) return std::nullopt;
     if (query_.denied_only && !is_denied(*event)) return std::nullopt;
-    return summarize(*event, offset);
+    return summarize(*event, place);
   }
 
  private:
@@ -84,68 +89,167 @@ Result<std::string> read_span(int fd, std::uint64_t from, std::uint64_t size) {
   return out;
 }
 
-struct Log {
+Result<std::uint64_t> size_of(int fd, const os::Path& path) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return errno_error(path.native());
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+struct File {
+  std::uint64_t first = 0;  // sequence number of its first event
   UniqueFd fd;
   std::uint64_t size = 0;
 };
 
-Result<std::optional<Log>> open_log(const os::Path& path) {
-  auto fd = os::open(path, O_RDONLY);
-  if (!fd.ok()) {
-    if (fd.error().code() == ErrorCode::kNotFound) return std::optional<Log>{};
-    return fd.error();
+// Files of a log, oldest first, opened when they are read.
+class Files {
+ public:
+  static Result<Files> look(const os::Path& current, const EventLimits& limits) {
+    Files out;
+    // The current file comes first: if it is put aside while we look, it is found among those put aside once more, and
+    // left out there.
+    auto fd = os::open(current, O_RDONLY);
+    if (!fd.ok() && fd.error().code() != ErrorCode::kNotFound) return fd.error();
+    auto aside = audit::rotated_files(current);
+    if (!aside.ok() && aside.error().code() != ErrorCode::kNotFound) return aside.error();
+    if (aside.ok()) {
+      for (const os::Path& path : *aside) {
+        const std::string name = path.stem().native();
+        out.entries_.push_back({TRY(read_number<std::uint64_t>("file", name.substr(name.rfind('-') + 1))), path});
+      }
+    }
+    if (!fd.ok()) return out;
+    File file{0, fd.take(), 0};
+    file.size = TRY(size_of(file.fd.get(), current));
+    const std::string head = TRY(read_span(file.fd.get(), 0, std::min<std::uint64_t>(file.size, limits.line_bytes)));
+    const std::size_t end = head.find('\n');
+    if (end == std::string::npos) return out;  // no event is whole yet
+    const auto event = json::parse(std::string_view(head).substr(0, end));
+    const json::Value* seal = event.ok() ? event->find("casemate") : nullptr;
+    const std::int64_t* sequence = seal == nullptr ? nullptr : seal->int_at("sequence");
+    if (sequence != nullptr && *sequence > 0) file.first = static_cast<std::uint64_t>(*sequence);
+    else if (!out.entries_.empty()) file.first = out.entries_.back().first + 1;
+    std::erase_if(out.entries_, [&file](const Entry& entry) { return entry.first >= file.first; });
+    out.entries_.push_back({file.first, current});
+    out.current_ = std::move(file);
+    return out;
   }
-  struct stat status {};
-  if (::fstat(fd->get(), &status) != 0) return errno_error(path.native());
-  return std::optional<Log>(Log{fd.take(), static_cast<std::uint64_t>(status.st_size)});
-}
 
-json::Value page(json::Array rows, std::uint64_t next, bool end, std::uint64_t size) {
-  return json::Object{{"events", std::move(rows)}, {"next", next}, {"end", end}, {"size", size}};
-}
+  std::size_t count() const { return entries_.size(); }
+  std::uint64_t first(std::size_t index) const { return entries_[index].first; }
 
-Result<json::Value> read_forward(const Log& log, const EventQuery& query, const EventLimits& limits) {
-  const Selector selector(query);
-  const std::uint64_t start = std::min(query.after.value_or(0), log.size);
-  const std::string span =
-      TRY(read_span(log.fd.get(), start, std::min<std::uint64_t>(log.size - start, limits.scanned_bytes)));
+  // open gives one of the files, each at most once. Errors: kNotFound (deleted meanwhile).
+  Result<File> open(std::size_t index) {
+    if (current_ && index + 1 == entries_.size()) return *std::exchange(current_, std::nullopt);
+    File file{entries_[index].first, TRY(os::open(entries_[index].path, O_RDONLY)), 0};
+    file.size = TRY(size_of(file.fd.get(), entries_[index].path));
+    return file;
+  }
+
+  Result<Place> newest() const {
+    if (entries_.empty()) return Place{};
+    if (current_) return Place{current_->first, current_->size};
+    const UniqueFd fd = TRY(os::open(entries_.back().path, O_RDONLY));
+    return Place{entries_.back().first, TRY(size_of(fd.get(), entries_.back().path))};
+  }
+
+ private:
+  struct Entry {
+    std::uint64_t first;
+    os::Path path;
+  };
+  std::vector<Entry> entries_;
+  std::optional<File> current_;
+};
+
+struct Page {
   json::Array rows;
+  Place next;
+  bool end = false;  // of the file
+};
+
+Result<Page> read_forward(const File& file, std::uint64_t offset, const EventQuery& query, const EventLimits& limits) {
+  const Selector selector(query);
+  const std::uint64_t start = std::min(offset, file.size);
+  const std::string span =
+      TRY(read_span(file.fd.get(), start, std::min<std::uint64_t>(file.size - start, limits.scanned_bytes)));
+  Page page;
   std::size_t at = 0;
-  while (rows.size() < query.limit) {
+  while (page.rows.size() < query.limit) {
     const std::size_t end = span.find('\n', at);
     if (end == std::string::npos) break;
-    if (auto row = selector.row(std::string_view(span).substr(at, end - at), start + at)) rows.emplace_back(std::move(*row));
+    if (auto row = selector.row(std::string_view(span).substr(at, end - at), {file.first, start + at}))
+      page.rows.emplace_back(std::move(*row));
     at = end + 1;
   }
-  const std::uint64_t next = start + at;
+  page.next = {file.first, start + at};
   // What is left may be a line that is being written.
-  const bool end = rows.size() < query.limit && start + span.size() == log.size;
-  return page(std::move(rows), next, end, log.size);
+  page.end = page.rows.size() < query.limit && start + span.size() == file.size;
+  return page;
 }
 
-Result<json::Value> read_backward(const Log& log, const EventQuery& query, const EventLimits& limits) {
+Result<Page> read_backward(const File& file, std::uint64_t offset, const EventQuery& query, const EventLimits& limits) {
   const Selector selector(query);
-  const std::uint64_t stop = std::min(query.before.value_or(log.size), log.size);
+  const std::uint64_t stop = std::min(offset, file.size);
   const std::uint64_t start = stop > limits.scanned_bytes ? stop - limits.scanned_bytes : 0;
-  const std::string span = TRY(read_span(log.fd.get(), start, stop - start));
-  json::Array rows;
+  const std::string span = TRY(read_span(file.fd.get(), start, stop - start));
+  Page page;
   // Lines between `first`, where a whole line begins, and `at`, just past a line end.
   const std::size_t first = start == 0 ? 0 : std::min(span.find('\n'), span.size() - 1) + 1;
   std::size_t at = span.rfind('\n') == std::string::npos ? 0 : span.rfind('\n') + 1;
-  while (at > first && rows.size() < query.limit) {
+  while (at > first && page.rows.size() < query.limit) {
     const std::size_t before = at == 1 ? std::string::npos : span.rfind('\n', at - 2);
     const std::size_t begin = before == std::string::npos ? 0 : before + 1;
-    if (auto row = selector.row(std::string_view(span).substr(begin, at - 1 - begin), start + begin))
-      rows.emplace_back(std::move(*row));
+    if (auto row = selector.row(std::string_view(span).substr(begin, at - 1 - begin), {file.first, start + begin}))
+      page.rows.emplace_back(std::move(*row));
     at = begin;
   }
-  std::uint64_t next = start + std::max(at, first);
+  page.next = {file.first, start + std::max(at, first)};
   // A span without progress holds a part of a line longer than any that is written; it is passed over.
-  if (at == 0 || next >= stop) next = start;
-  return page(std::move(rows), next, next == 0, log.size);
+  if (at == 0 || page.next.offset >= stop) page.next.offset = start;
+  page.end = page.next.offset == 0;
+  return page;
+}
+
+// To the first file that begins at or after `place`; at the end of each file goes on to the next.
+Result<Page> forward(Files& files, const Place& place, const EventQuery& query, const EventLimits& limits) {
+  std::size_t index = 0;
+  while (index < files.count() && files.first(index) < place.file) ++index;
+  if (index == files.count()) return Page{{}, place, true};
+  const File file = TRY(files.open(index));
+  Page page = TRY(read_forward(file, file.first == place.file ? place.offset : 0, query, limits));
+  if (page.end && index + 1 < files.count()) {
+    page.next = {files.first(index + 1), 0};
+    page.end = false;
+  }
+  return page;
+}
+
+Result<Page> backward(Files& files, const Place& place, const EventQuery& query, const EventLimits& limits) {
+  std::size_t index = files.count();
+  while (index > 0 && files.first(index - 1) > place.file) --index;
+  if (index == 0) return Page{{}, place, true};
+  const File file = TRY(files.open(index - 1));
+  Page page = TRY(read_backward(file, file.first == place.file ? place.offset : file.size, query, limits));
+  if (page.end && index > 1) {
+    page.next = {files.first(index - 2), kFileEnd};
+    page.end = false;
+  }
+  return page;
 }
 
 }  // namespace
+
+std::string to_text(const Place& place) {
+  return fmt::format("{}-{}", place.file, place.offset);
+}
+
+Result<Place> parse_place(std::string_view text) {
+  const std::size_t dash = text.find('-');
+  if (dash == std::string_view::npos) return malformed("place: want FILE-OFFSET");
+  return Place{TRY(read_number<std::uint64_t>("file", text.substr(0, dash))),
+               TRY(read_number<std::uint64_t>("offset", text.substr(dash + 1)))};
+}
 
 Result<EventQuery> parse_event_query(std::string_view text, const EventLimits& limits) {
   const auto parameters = sigv4::parse_query(text);
@@ -153,9 +257,9 @@ Result<EventQuery> parse_event_query(std::string_view text, const EventLimits& l
   EventQuery query;
   for (const auto& [name, value] : *parameters) {
     if (name == "before") {
-      query.before = TRY(read_number<std::uint64_t>(name, value));
+      query.before = TRY(parse_place(value).in(name));
     } else if (name == "after") {
-      query.after = TRY(read_number<std::uint64_t>(name, value));
+      query.after = TRY(parse_place(value).in(name));
     } else if (name == "limit") {
       query.limit = TRY(read_number<std::size_t>(name, value));
       if (query.limit == 0 || query.limit > limits.page)
@@ -174,8 +278,8 @@ Result<EventQuery> parse_event_query(std::string_view text, const EventLimits& l
   return query;
 }
 
-json::Object summarize(const json::Value& event, std::uint64_t offset) {
-  json::Object out{{"offset", offset}};
+json::Object summarize(const json::Value& event, const Place& place) {
+  json::Object out{{"id", to_text(place)}};
   const auto copy = [&out](std::string_view name, const json::Value* value) {
     if (value != nullptr && value->if_string() != nullptr) out.set(name, *value->if_string());
   };
@@ -196,21 +300,34 @@ json::Object summarize(const json::Value& event, std::uint64_t offset) {
 }
 
 Result<json::Value> read_events(const os::Path& path, const EventQuery& query, const EventLimits& limits) {
-  const auto log = TRY(open_log(path));
-  if (!log || log->size == 0) return page({}, 0, true, 0);
-  return query.after ? read_forward(*log, query, limits) : read_backward(*log, query, limits);
+  Files files = TRY(Files::look(path, limits));
+  const Place newest = TRY(files.newest());
+  auto page = query.after ? forward(files, *query.after, query, limits)
+                          : backward(files, query.before.value_or(newest), query, limits);
+  // The oldest file may have been deleted while we looked; nothing is older then.
+  if (!page.ok() && page.error().code() == ErrorCode::kNotFound) page = Page{{}, newest, true};
+  Page found = TRY(std::move(page));
+  return json::Object{{"events", std::move(found.rows)},
+                      {"next", to_text(found.next)},
+                      {"end", found.end},
+                      {"newest", to_text(newest)}};
 }
 
-Result<json::Value> read_event(const os::Path& path, std::uint64_t offset, const EventLimits& limits) {
-  const auto log = TRY(open_log(path));
-  if (!log || offset >= log->size) return not_found("no event at {}", offset);
+Result<json::Value> read_event(const os::Path& path, const Place& place, const EventLimits& limits) {
+  Files files = TRY(Files::look(path, limits));
+  std::size_t index = 0;
+  while (index < files.count() && files.first(index) != place.file) ++index;
+  if (index == files.count()) return not_found("no event at {}", to_text(place));
+  const File file = TRY(files.open(index));
+  const std::uint64_t offset = place.offset;
+  if (offset >= file.size) return not_found("no event at {}", to_text(place));
   const std::uint64_t from = offset == 0 ? 0 : offset - 1;
   const std::string span =
-      TRY(read_span(log->fd.get(), from, std::min<std::uint64_t>(log->size - from, limits.line_bytes + 1)));
+      TRY(read_span(file.fd.get(), from, std::min<std::uint64_t>(file.size - from, limits.line_bytes + 1)));
   const std::size_t begin = offset == 0 ? 0 : 1;
-  if (begin == 1 && (span.empty() || span.front() != '\n')) return not_found("no event at {}", offset);
+  if (begin == 1 && (span.empty() || span.front() != '\n')) return not_found("no event at {}", to_text(place));
   const std::size_t end = span.find('\n', begin);
-  if (end == std::string::npos) return over_limit("event at {}: more than {} bytes", offset, limits.line_bytes);
+  if (end == std::string::npos) return over_limit("event at {}: more than {} bytes", to_text(place), limits.line_bytes);
   return json::parse(std::string_view(span).substr(begin, end - begin));
 }
 

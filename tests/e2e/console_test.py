@@ -17,10 +17,11 @@ from platform_under_test import BUILD, IMAGES, Platform
 
 DRIVER = pathlib.Path(__file__).parent / "console" / "drive.mjs"
 OLD_EVENTS = 100_000
+KEYS = 10_000
 
 
 def write_old_events(path, count):
-    """An audit log as it would be after a long time; each line follows the one before."""
+    """An audit log as it would be after a long time; each line follows the one before. Half of it was put aside."""
     previous = "0" * 64
     lines = []
     for number in range(count):
@@ -30,8 +31,10 @@ def write_old_events(path, count):
         text = json.dumps(event, separators=(",", ":"))[:-1] + f',"casemate":{{"sequence":{number + 1},"previous":"{previous}'
         previous = hashlib.sha256(text.encode()).hexdigest()
         lines.append(f'{text}","hash":"{previous}"}}}}')
-    path.write_text("\n".join(lines) + "\n")
-    path.chmod(0o600)
+    half = count // 2
+    for name, part in ((path.with_name("audit-000000000001.jsonl"), lines[:half]), (path, lines[half:])):
+        name.write_text("\n".join(part) + "\n")
+        name.chmod(0o600)
 
 
 class Console(unittest.TestCase):
@@ -92,7 +95,7 @@ class Console(unittest.TestCase):
         settings = {
             "url": f"https://localhost:{self.port}", "work": str(self.p.work), "run": str(self.p.run_dir), "parent": self.p.parent,
             "admin": self.p.admin, "base": self.p.base, "modules": str(BUILD / "web-work"), "measurements": measurements,
-            "screenshots": os.environ.get("CASEMATE_SCREENSHOTS", ""), "oldEvents": OLD_EVENTS,
+            "screenshots": os.environ.get("CASEMATE_SCREENSHOTS", ""), "keys": KEYS,
         }
         path = self.p.folder / "settings.json"
         path.write_text(json.dumps(settings))

@@ -67,7 +67,7 @@ export interface DocumentAnswer {
   document: DocumentInfo | null;
 }
 export interface EventRow {
-  offset: number;
+  id: string;
   time?: string;
   name?: string;
   source?: string;
@@ -79,7 +79,7 @@ export interface EventRow {
   cause?: string;
   attested?: boolean;
 }
-export interface EventPage {events: EventRow[]; next: number; end: boolean; size: number}
+export interface EventPage {events: EventRow[]; next: string; end: boolean; newest: string}
 export interface ConditionCheck {operator: string; key: string; expected: string[]; presented: string[] | null; met: boolean}
 export interface StatementTrace {
   index: number;
@@ -182,5 +182,5 @@ export const api = {
   simulate: (input: unknown) => request<{decision: string; trace: Trace}>('POST', 'simulate', {}, input),
   events: (query: Record<string, string>, signal?: AbortSignal) =>
     request<EventPage>('GET', 'events', query, undefined, signal),
-  event: (offset: number) => request<EventAnswer>('GET', `events/${offset}`),
+  event: (id: string) => request<EventAnswer>('GET', `events/${id}`),
 };

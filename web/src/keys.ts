@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keys as the pages need them, out of KMS's own operations.
-import type {GrantListEntry, KeyMetadata, ListAliasesCommandOutput, ListKeysCommandOutput, Tag} from '@aws-sdk/client-kms';
+import type {GrantListEntry, KeyMetadata, ListAliasesCommandOutput, ListGrantsCommandOutput, ListKeysCommandOutput, Tag} from '@aws-sdk/client-kms';
 import {kms} from './aws';
 
 export interface KeyRow {
@@ -44,8 +44,14 @@ export function describeKey(id: string): Promise<KeyMetadata> {
 
 export function listAliases(id: string): Promise<string[]> {
   return kms(async (client, sdk) => {
-    const answer = await client.send(new sdk.ListAliasesCommand({KeyId: id, Limit: 100}));
-    return (answer.Aliases ?? []).flatMap(alias => alias.AliasName ?? []);
+    const aliases: string[] = [];
+    let marker: string | undefined;
+    do {
+      const page: ListAliasesCommandOutput = await client.send(new sdk.ListAliasesCommand({KeyId: id, Limit: 100, Marker: marker}));
+      aliases.push(...(page.Aliases ?? []).flatMap(alias => alias.AliasName ?? []));
+      marker = page.Truncated === true ? page.NextMarker : undefined;
+    } while (marker !== undefined);
+    return aliases;
   });
 }
 
@@ -67,7 +73,16 @@ export function listTags(id: string): Promise<Tag[]> {
 }
 
 export function listGrants(id: string): Promise<GrantListEntry[]> {
-  return kms(async (client, sdk) => (await client.send(new sdk.ListGrantsCommand({KeyId: id, Limit: 100}))).Grants ?? []);
+  return kms(async (client, sdk) => {
+    const grants: GrantListEntry[] = [];
+    let marker: string | undefined;
+    do {
+      const page: ListGrantsCommandOutput = await client.send(new sdk.ListGrantsCommand({KeyId: id, Limit: 100, Marker: marker}));
+      grants.push(...(page.Grants ?? []));
+      marker = page.Truncated === true ? page.NextMarker : undefined;
+    } while (marker !== undefined);
+    return grants;
+  });
 }
 
 export interface Rotation {

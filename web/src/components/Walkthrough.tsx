@@ -19,11 +19,11 @@ const EVERY_MS = 2500;
 const KEPT = 4000;
 const ALIAS = 'alias/my-enclave-key';
 
-async function facts(events: {rows: EventRow[]; after: number | null}, signal: AbortSignal): Promise<Facts> {
-  const page = await api.events(events.after === null ? {limit: '1000'} : {after: String(events.after), limit: '1000'}, signal);
+async function facts(events: {rows: EventRow[]; after: string | null}, signal: AbortSignal): Promise<Facts> {
+  const page = await api.events(events.after === null ? {limit: '1000'} : {after: events.after, limit: '1000'}, signal);
   if (events.after === null) {
     events.rows = page.events;
-    events.after = page.size;
+    events.after = page.newest;
   } else {
     events.rows = [...page.events.reverse(), ...events.rows].slice(0, KEPT);
     events.after = page.next;
@@ -40,7 +40,7 @@ async function facts(events: {rows: EventRow[]; after: number | null}, signal: A
 let seen: ReadonlySet<number> = new Set();
 
 export default function Walkthrough() {
-  const events = useRef<{rows: EventRow[]; after: number | null}>({rows: [], after: null});
+  const events = useRef<{rows: EventRow[]; after: string | null}>({rows: [], after: null});
   const [done, setDone] = useState(seen);
   const loaded = useAsync(signal => facts(events.current, signal), [], EVERY_MS);
   useEffect(() => {

@@ -146,7 +146,7 @@ describe('routes', () => {
 describe('the walkthrough', () => {
   const nothing: Facts = {keyExists: false, policy: '', enclaves: [], events: [], parentRole: 'casemate-parent'};
   const event = (row: Partial<EventRow>): EventRow =>
-    ({offset: 1, principal: 'arn:aws:sts::111122223333:assumed-role/casemate-parent/i-1', ...row});
+    ({id: '1-0', principal: 'arn:aws:sts::111122223333:assumed-role/casemate-parent/i-1', ...row});
   it('has fourteen acts and begins with none done', () => {
     expect(ACTS.map(act => act.number)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
     expect(completed(nothing, new Set()).size).toBe(0);
@@ -166,6 +166,10 @@ describe('the walkthrough', () => {
     expect(done({policy: bound})).toContain(9);
     expect(done({events: [event({name: 'Decrypt', cause: 'NoDocument', error: 'AccessDenied'})]})).toContain(10);
     expect(done({events: [event({cause: 'DebugEnclave'})]})).toContain(11);
+    const allowed = event({name: 'Decrypt', attested: true});
+    const refused = event({name: 'Decrypt', cause: 'NoDocument', error: 'AccessDenied'});
+    expect(done({policy: bound, events: [allowed, refused]})).toContain(12);
+    expect(done({policy: bound, events: [refused, allowed]})).not.toContain(12);
     expect(done({events: [event({cause: 'OtherImage'})]})).toContain(13);
   });
   it('keeps what was done', () => {

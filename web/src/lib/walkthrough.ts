@@ -112,9 +112,12 @@ export const ACTS: Act[] = [
   {
     number: 12, title: 'Production works', text: 'Run the same image without --debug-mode and submit again.',
     commands: `nitro-cli terminate-enclave --all\nnitro-cli run-enclave --cpu-count 2 --memory 2148 --eif-path ./data-processing.eif\n${SUBMIT}`,
-    done: facts => registers(facts.policy).length > 0 && some(facts, event =>
-      event.name === 'Decrypt' && event.error === undefined && event.attested === true &&
-      facts.events.some(other => other.cause === 'NoDocument' && other.offset < event.offset)),
+    // Allowed after the parent was locked out: events come newest first.
+    done: facts => {
+      const lockedOut = facts.events.findIndex(event => event.cause === 'NoDocument');
+      return registers(facts.policy).length > 0 && facts.events.slice(0, Math.max(0, lockedOut)).some(event =>
+        byParent(facts, event) && event.name === 'Decrypt' && event.error === undefined && event.attested === true);
+    },
   },
   {
     number: 13, title: 'A modified image is locked out',

@@ -37,7 +37,7 @@ export default function Activity() {
   const [filter, setFilter] = useState('');
   const [error, setError] = useState<unknown>(undefined);
   const [generation, setGeneration] = useState(0);
-  const place = useRef({before: null as number | null, after: 0, busy: false, generation: 0});
+  const place = useRef({before: null as string | null, after: '', busy: false, generation: 0});
 
   useEffect(() => {
     const timer = setTimeout(() => setFilter(text.trim()), FILTER_AFTER_MS);
@@ -56,9 +56,9 @@ export default function Activity() {
     const turn = state.generation;
     try {
       for (;;) {
-        const page = await api.events(query(state.before === null ? {} : {before: String(state.before)}));
+        const page = await api.events(query(state.before === null ? {} : {before: state.before}));
         if (turn !== place.current.generation) return;
-        if (state.before === null) state.after = page.size;
+        if (state.before === null) state.after = page.newest;
         state.before = page.next;
         setRows(old => [...old, ...page.events]);
         setMore(!page.end);
@@ -73,7 +73,7 @@ export default function Activity() {
   }, [query]);
 
   useEffect(() => {
-    place.current = {before: null, after: 0, busy: false, generation: place.current.generation + 1};
+    place.current = {before: null, after: '', busy: false, generation: place.current.generation + 1};
     setRows([]);
     setMore(true);
     void older();
@@ -87,7 +87,7 @@ export default function Activity() {
       const state = place.current;
       if (!document.hidden && state.before !== null) {
         try {
-          const page = await api.events(query({after: String(state.after)}));
+          const page = await api.events(query({after: state.after}));
           if (stopped || state !== place.current) return;
           state.after = page.next;
           setError(undefined);
@@ -126,10 +126,10 @@ export default function Activity() {
           const row = rows[at];
           if (row === undefined) return {key: String(at), cells: []};
           return {
-            key: String(row.offset),
+            key: row.id,
             cells: [
               dateTime(row.time),
-              <a key="link" href={`#/activity/${row.offset}`}>{row.name ?? 'event'}</a>,
+              <a key="link" href={`#/activity/${row.id}`}>{row.name ?? 'event'}</a>,
               <span key="who" title={row.principal}>{shortName(row.principal)}</span>,
               <span key="what" title={row.resource}>{shortName(row.resource)}</span>,
               <Outcome key="outcome" row={row} />,

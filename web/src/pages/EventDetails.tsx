@@ -132,8 +132,8 @@ export function TraceView({trace, explanation}: {trace: Trace; explanation: stri
 
 export default function EventDetails({id}: {id: string}) {
   const loaded = useAsync(async () => {
-    if (!/^\d{1,15}$/.test(id)) throw new Error('This is no event.');
-    return api.event(Number(id));
+    if (!/^\d{1,20}-\d{1,20}$/.test(id)) throw new Error('This is no event.');
+    return api.event(id);
   }, [id]);
   if (loaded.value === undefined) {
     return (

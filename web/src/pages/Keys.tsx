@@ -20,6 +20,8 @@ const PAGE = 20;
 const DESCRIBED = 300;
 const AT_ONCE = 6;
 
+const NONE: KeyRow[] = [];
+
 type Details = Map<string, KeyMetadata | Error>;
 
 // useDetails describes the given keys, a few at a time, each once.
@@ -61,7 +63,7 @@ export default function Keys() {
   const [page, setPage] = useState(1);
   const [sorting, setSorting] = useState<{column: string; descending: boolean}>({column: 'alias', descending: false});
   const keys = useAsync(() => listKeys(), []);
-  const rows = keys.value ?? [];
+  const rows = keys.value ?? NONE;
   const small = rows.length <= DESCRIBED;
 
   const [described, setDescribed] = useState<string[]>([]);
@@ -78,20 +80,21 @@ export default function Keys() {
       default: return '';
     }
   };
+  // Sorted before it is filtered: typing in the filter sorts nothing.
+  const sorted = useMemo(() => [...rows].sort((a, b) => {
+    const left = value(a, sorting.column);
+    const right = value(b, sorting.column);
+    if ((left === '') !== (right === '')) return left === '' ? 1 : -1;
+    return (sorting.descending ? -1 : 1) * compare(left, right) || compare(a.id, b.id);
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }), [rows, sorting, small ? details : null]);
   const shown = useMemo(() => {
     const text = filter.trim().toLowerCase();
-    const matching = text === '' ? rows : rows.filter(row =>
+    return text === '' ? sorted : sorted.filter(row =>
       row.id.includes(text) || row.aliases.some(alias => alias.toLowerCase().includes(text)) ||
       (small && ['status', 'spec', 'usage'].some(column => value(row, column).toLowerCase().includes(text))));
-    const sorted = [...matching].sort((a, b) => {
-      const left = value(a, sorting.column);
-      const right = value(b, sorting.column);
-      if ((left === '') !== (right === '')) return left === '' ? 1 : -1;
-      return (sorting.descending ? -1 : 1) * compare(left, right) || compare(a.id, b.id);
-    });
-    return sorted;
     // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [rows, filter, sorting, small ? details : null]);
+  }, [sorted, filter]);
   const pages = Math.max(1, Math.ceil(shown.length / PAGE));
   const current = Math.min(page, pages);
   const visible = shown.slice((current - 1) * PAGE, current * PAGE);
