@@ -31,9 +31,27 @@ Sha384 measure(ByteView data) {
   return extend(Sha384{}, crypto::sha384(data));
 }
 
-// The two long hashes go to different lanes; the checksum, which is cheap, goes with the one that has less to do.
+std::shared_ptr<Bytes> PiecePool::take() {
+  std::unique_ptr<Bytes> buffer;
+  {
+    const std::lock_guard lock(idle_->mutex);
+    if (!idle_->buffers.empty()) {
+      buffer = std::move(idle_->buffers.back());
+      idle_->buffers.pop_back();
+    }
+  }
+  if (!buffer) buffer = std::make_unique<Bytes>(kPieceBytes);
+  return {buffer.release(), [idle = idle_](Bytes* returned) {
+            std::unique_ptr<Bytes> owned(returned);
+            const std::lock_guard lock(idle->mutex);
+            idle->buffers.push_back(std::move(owned));
+          }};
+}
+
+// The two long hashes have a lane each, so that neither waits for the checksum or the output.
 constexpr unsigned kImageLane = 0;
-constexpr unsigned kOtherLane = 1;
+constexpr unsigned kPartLane = 1;
+constexpr unsigned kChecksumLane = 2;
 
 Measurer::Measurer(Lanes& lanes) : lanes_(lanes), image_(crypto::Hash::kSha384), application_(crypto::Hash::kSha384) {}
 
@@ -51,17 +69,17 @@ void Measurer::update(const Piece& piece, ByteView data) {
   if (measured(section_)) {
     lanes_.post(kImageLane, [this, piece, data] { image_.update(data); });
     if (later_ramdisk) {
-      lanes_.post(kOtherLane, [this, piece, data] { application_.update(data); });
+      lanes_.post(kPartLane, [this, piece, data] { application_.update(data); });
     } else if (boot_) {
-      lanes_.post(kOtherLane, [this, piece, data] { boot_->update(data); });
+      lanes_.post(kPartLane, [this, piece, data] { boot_->update(data); });
     }
   }
-  lanes_.post(kOtherLane, [this, piece, data] { crc_ = crc32(crc_, data); });
+  lanes_.post(kChecksumLane, [this, piece, data] { crc_ = crc32(crc_, data); });
   checked_bytes_ += data.size();
 }
 
 void Measurer::checksum(ByteView data) {
-  lanes_.post(kOtherLane, [this, copy = to_bytes(data)] { crc_ = crc32(crc_, copy); });
+  lanes_.post(kChecksumLane, [this, copy = to_bytes(data)] { crc_ = crc32(crc_, copy); });
   checked_bytes_ += data.size();
 }
 

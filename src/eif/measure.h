@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <vector>
 
 #include "base/stream.h"
 #include "crypto/digest.h"
@@ -34,7 +36,7 @@ Sha384 measure(ByteView data);
 // one; SequentialLanes needs none.
 class Lanes {
  public:
-  static constexpr unsigned kCount = 2;
+  static constexpr unsigned kCount = 3;
   virtual ~Lanes() = default;
   // post may wait until earlier jobs are done, so that little piles up.
   virtual void post(unsigned lane, std::function<void()> job) = 0;
@@ -50,6 +52,21 @@ class SequentialLanes final : public Lanes {
 
 // Piece is a part of a file that several jobs read.
 using Piece = std::shared_ptr<const Bytes>;
+constexpr std::size_t kPieceBytes = 1024 * 1024;
+
+// PiecePool lends buffers of kPieceBytes, which come back when their last reader drops them: a file of any length passes
+// through the few that the lanes hold at a time. A lent buffer holds what was last in it.
+class PiecePool {
+ public:
+  std::shared_ptr<Bytes> take();
+
+ private:
+  struct Idle {
+    std::mutex mutex;
+    std::vector<std::unique_ptr<Bytes>> buffers;
+  };
+  std::shared_ptr<Idle> idle_ = std::make_shared<Idle>();
+};
 
 // Measurer takes the sections' data in file order and the whole file's bytes for the checksum.
 class Measurer {

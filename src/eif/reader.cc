@@ -10,7 +10,6 @@ namespace casemate::eif {
 
 namespace {
 
-constexpr std::size_t kReadBytes = 1024 * 1024;
 // Command line and metadata are kept whole; the kernel takes 2 KiB of command line, docker inspect gives some KiB.
 constexpr std::uint64_t kMaxCmdlineBytes = 64 * 1024;
 constexpr std::uint64_t kMaxMetadataBytes = 4 * 1024 * 1024;
@@ -37,6 +36,7 @@ class Pass {
   const InspectOptions& options_;
   SequentialLanes sequential_;
   Measurer measurer_;
+  PiecePool pieces_;
   std::uint64_t offset_ = 0;
   Image image_;
 };
@@ -56,14 +56,15 @@ Result<std::size_t> Pass::fill(std::span<std::uint8_t> out) {
 Result<void> Pass::read_data(const Section& section, Bytes* keep) {
   std::uint64_t left = section.size;
   while (left > 0) {
-    const auto bytes = std::make_shared<Bytes>(static_cast<std::size_t>(std::min<std::uint64_t>(left, kReadBytes)));
-    if (TRY(fill(*bytes)) < bytes->size()) {
+    const std::shared_ptr<Bytes> piece = pieces_.take();
+    const auto bytes = std::span(*piece).first(static_cast<std::size_t>(std::min<std::uint64_t>(left, kPieceBytes)));
+    if (TRY(fill(bytes)) < bytes.size()) {
       return malformed("EIF: {} section at {}: {} bytes announced, the file ends at {}", to_string(section.type),
                        section.offset, section.size, offset_);
     }
-    left -= bytes->size();
-    if (keep != nullptr) append(*keep, *bytes);
-    measurer_.update(bytes, *bytes);
+    left -= bytes.size();
+    if (keep != nullptr) append(*keep, bytes);
+    measurer_.update(piece, bytes);
     if (options_.progress) options_.progress(offset_);
   }
   return {};

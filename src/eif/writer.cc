@@ -9,16 +9,14 @@
 namespace casemate::eif {
 
 namespace {
-constexpr std::size_t kPieceBytes = 1024 * 1024;
-// Output shares a lane with the hash that covers less.
-constexpr unsigned kOutputLane = 1;
+// Output shares a lane with the checksum: both are cheap beside the hashes.
+constexpr unsigned kOutputLane = 2;
 }  // namespace
 
 Writer::Writer(ByteSink* out, Lanes& lanes, const Header& base) : out_(out), lanes_(lanes), measurer_(lanes), header_(base) {
   header_.section_count = 0;
   header_.section_offsets = {};
   header_.section_sizes = {};
-  piece_ = std::make_shared<Bytes>();
 }
 
 Writer::~Writer() { lanes_.wait(); }
@@ -43,13 +41,14 @@ Result<void> Writer::put(ByteView data) {
 }
 
 Result<void> Writer::flush() {
-  if (piece_->empty()) return {};
-  const Piece piece = std::exchange(piece_, std::make_shared<Bytes>());
-  measurer_.update(piece, *piece);
+  if (filled_ == 0) return {};
+  const Piece piece = std::move(piece_);
+  const ByteView data = ByteView(*piece).first(std::exchange(filled_, 0));
+  measurer_.update(piece, data);
   if (out_ != nullptr) {
-    lanes_.post(kOutputLane, [this, piece] {
+    lanes_.post(kOutputLane, [this, piece, data] {
       if (output_error_) return;
-      if (Result<void> written = out_->write(*piece); !written) output_error_ = std::move(written).error();
+      if (Result<void> written = out_->write(data); !written) output_error_ = std::move(written).error();
     });
   }
   return {};
@@ -76,11 +75,12 @@ Result<void> Writer::write(ByteView data) {
   section_left_ -= data.size();
   offset_ += data.size();
   while (!data.empty()) {
-    if (piece_->capacity() < kPieceBytes) piece_->reserve(kPieceBytes);
-    const std::size_t step = std::min(data.size(), kPieceBytes - piece_->size());
-    append(*piece_, data.first(step));
+    if (piece_ == nullptr) piece_ = pieces_.take();
+    const std::size_t step = std::min(data.size(), kPieceBytes - filled_);
+    std::copy_n(data.begin(), step, piece_->begin() + static_cast<std::ptrdiff_t>(filled_));
+    filled_ += step;
     data = data.subspan(step);
-    if (piece_->size() == kPieceBytes) TRY(flush());
+    if (filled_ == kPieceBytes) TRY(flush());
   }
   return {};
 }

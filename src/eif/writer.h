@@ -44,7 +44,9 @@ class Writer {
   Lanes& lanes_;
   Measurer measurer_;
   Header header_;
-  std::shared_ptr<Bytes> piece_;
+  PiecePool pieces_;
+  std::shared_ptr<Bytes> piece_;  // none while filled_ is 0
+  std::size_t filled_ = 0;
   std::uint64_t offset_ = 0;
   std::uint64_t section_left_ = 0;
   std::optional<Error> output_error_;  // written by the output lane, read after wait()

@@ -27,7 +27,8 @@ class ThreadLanes final : public eif::Lanes {
   static constexpr std::size_t kQueued = 8;
   struct Lane {
     std::mutex mutex;
-    std::condition_variable changed;
+    std::condition_variable work;  // a job came, or the end
+    std::condition_variable room;  // half the queue is free, or every job is done
     std::deque<std::function<void()>> jobs;
     bool busy = false;
     bool stop = false;
