@@ -3,6 +3,7 @@
 """The web console in a real browser, against the real casemated and real enclaves: acts 2, 4 and 9 done in the page, and the
 denials of acts 10, 11 and 13 explained by it. The browser is driven by console/drive.mjs; this sets the platform up."""
 
+import base64
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from platform_under_test import BUILD, IMAGES, Platform
+from platform_under_test import BIN, BUILD, IMAGES, Platform, copy_closure
 
 DRIVER = pathlib.Path(__file__).parent / "console" / "drive.mjs"
 OLD_EVENTS = 100_000
@@ -58,6 +59,27 @@ class Console(unittest.TestCase):
     def tearDownClass(cls):
         cls.p.close()
 
+    def document_from_an_enclave(self):
+        """Builds document.eif, whose production enclave gives its attestation document to whoever connects."""
+        root = self.p.work / "document" / "root"
+        copy_closure(root, ["/usr/bin/socat", str(BIN / "casemate")])
+        shutil.copy(BIN / "casemate", root / "casemate")
+        (self.p.work / "document" / "Dockerfile").write_text(
+            'FROM scratch\nCOPY root /\nCMD ["/usr/bin/socat", "VSOCK-LISTEN:7000,fork", "EXEC:/casemate attest get"]\n')
+        self.p.build_enclave(self.p.build_with_buildah("document", "document"), "document")
+        cid = self.p.run_enclave("document")["EnclaveCID"]
+
+        def ask():
+            try:
+                with self.p.connect(cid, 7000) as sock:
+                    return b"".join(iter(lambda: sock.recv(65536), b""))
+            except (FileNotFoundError, ConnectionRefusedError):
+                return b""
+
+        document = self.p.wait_for(ask, "an enclave gives its document")
+        self.p.terminate_all()
+        return document
+
     def curl(self, more, path):
         return self.p.ok(f"curl -s --cacert {self.p.home}/ca/ca.pem -o /dev/null -w '%{{http_code}} %{{redirect_url}}' {more} https://localhost:{self.port}{path}")
 
@@ -91,11 +113,15 @@ class Console(unittest.TestCase):
         for name in ("data-processing", "data-processing-modified"):
             uri = self.p.build_with_buildah(name, name)
             measurements[name] = self.p.build_enclave(uri, name)
+        document = self.document_from_an_enclave()
+        (self.p.work / "document.bin").write_bytes(document)
+        fields = json.loads(self.p.ok("casemate attest show --json document.bin"))
         self.p.start_proxy()
         settings = {
             "url": f"https://localhost:{self.port}", "work": str(self.p.work), "run": str(self.p.run_dir), "parent": self.p.parent,
             "admin": self.p.admin, "base": self.p.base, "modules": str(BUILD / "web-work"), "measurements": measurements,
             "screenshots": os.environ.get("CASEMATE_SCREENSHOTS", ""), "keys": KEYS,
+            "document": base64.b64encode(document).decode(), "chain": len(fields["cabundle"]) + 1,
         }
         path = self.p.folder / "settings.json"
         path.write_text(json.dumps(settings))
@@ -104,7 +130,7 @@ class Console(unittest.TestCase):
         (browser / "home").mkdir(parents=True)
         (browser / "tmp").mkdir()
         env = dict(self.p.base, HOME=str(browser / "home"), TMPDIR=str(browser / "tmp"))
-        done = subprocess.run(["node", DRIVER, path], env=env, stdin=subprocess.DEVNULL, timeout=480)
+        done = subprocess.run(["node", DRIVER, path], env=env, stdin=subprocess.DEVNULL, timeout=780)
         self.assertEqual(done.returncode, 0)
         self.p.wait_for(lambda: not [line for line in self.p.processes().values() if "chrom" in line or "node" in line],
                         "the browser's processes end")

@@ -6,6 +6,7 @@ import Flashbar, {type FlashbarProps} from '@cloudscape-design/components/flashb
 import SideNavigation from '@cloudscape-design/components/side-navigation';
 import TopNavigation from '@cloudscape-design/components/top-navigation';
 import {lazy, useEffect, useMemo, useState, type ReactNode} from 'react';
+import {ErrorBoundary} from './components/ErrorBoundary';
 import {Waiting} from './components/Lazy';
 import {toggleMode, useDark} from './mode';
 import {NoticeContext, type Notice} from './notices';
@@ -174,7 +175,7 @@ function Frame({session}: {session: Session}) {
           event.preventDefault();
           navigate(event.detail.href.replace(/^#\//, ''));
         }} />}
-        content={<div id="main" tabIndex={-1}><Waiting>{page(route)}</Waiting></div>}
+        content={<div id="main" tabIndex={-1}><ErrorBoundary key={`${route.page}/${route.id}`}><Waiting>{page(route)}</Waiting></ErrorBoundary></div>}
         ariaLabels={{navigation: 'Navigation', navigationClose: 'Close navigation', navigationToggle: 'Open navigation',
           notifications: 'Notices', tools: 'Walkthrough', toolsClose: 'Close the walkthrough', toolsToggle: 'Open the walkthrough'}}
       />

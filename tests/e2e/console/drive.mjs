@@ -4,10 +4,11 @@
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
 import {createHash, createHmac} from 'node:crypto';
-import {existsSync, mkdirSync, readFileSync, statSync} from 'node:fs';
+import {existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import https from 'node:https';
 import {createRequire} from 'node:module';
 import {join} from 'node:path';
+import {toPalette} from './palette.mjs';
 
 const settings = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const require = createRequire(join(settings.modules, 'package.json'));
@@ -127,6 +128,23 @@ async function checkAccessibility(where) {
   });
   assert.deepEqual(found, [], `axe: ${where}`);
 }
+async function inBothModes(check) {
+  await check('light');
+  await page.emulateMedia({colorScheme: 'dark'});
+  await page.locator('.awsui-dark-mode').first().waitFor();
+  await check('dark');
+  await page.emulateMedia({colorScheme: 'light'});
+  await page.locator('.awsui-dark-mode').first().waitFor({state: 'detached'});
+}
+const checkBothModes = where => inBothModes(mode => checkAccessibility(`${where}, ${mode}`));
+// As who has no mouse gets there.
+async function tabTo(target) {
+  for (let i = 0; i < 60; ++i) {
+    if (await target.evaluate(element => element === document.activeElement)) return;
+    await page.keyboard.press('Tab');
+  }
+  assert.fail(`60 times Tab do not reach ${target}`);
+}
 async function checkWidth(where) {
   const {scroll, inner} = await page.evaluate(() => ({scroll: document.documentElement.scrollWidth, inner: innerWidth}));
   assert.ok(scroll <= inner, `${where}: ${scroll} px wide in ${inner}`);
@@ -134,9 +152,9 @@ async function checkWidth(where) {
 async function shoot(name) {
   if (settings.screenshots === '') return;
   mkdirSync(settings.screenshots, {recursive: true});
-  const path = join(settings.screenshots, `${name}.png`);
-  await page.screenshot({path, scale: 'css'});
-  console.log(`   screenshot ${name}: ${statSync(path).size} bytes`);
+  const image = toPalette(await page.screenshot({scale: 'css'}));
+  writeFileSync(join(settings.screenshots, `${name}.png`), image);
+  console.log(`   screenshot ${name}: ${image.length} bytes`);
 }
 async function fillEditor(text) {
   const content = page.locator('.cm-content').first();
@@ -225,21 +243,21 @@ await step('shows that there are no keys', async () => {
 });
 
 await step('act 2: creates the key in five steps, by keyboard', async () => {
-  await page.getByRole('button', {name: 'Create key'}).first().focus();
+  await tabTo(page.getByRole('button', {name: 'Create key'}).first());
   await page.keyboard.press('Enter');
   await page.getByRole('heading', {name: 'Configure key'}).waitFor();
   await checkAccessibility('create key, step 1');
   await shoot('create-key');
   const next = async () => {
-    await button('Next').focus();
+    await tabTo(button('Next'));
     await page.keyboard.press('Enter');
   };
   await next();
   await next();
   await page.getByText('Enter an alias.').waitFor();
-  await page.getByLabel('Alias').focus();
+  await tabTo(page.getByLabel('Alias'));
   await page.keyboard.type(ALIAS);
-  await page.getByLabel(/^Description/).focus();
+  await tabTo(page.getByLabel(/^Description/));
   await page.keyboard.insertText('<img src=x onerror="document.title=\'pwned\'">');
   await checkAccessibility('create key, step 2');
   await next();
@@ -250,7 +268,7 @@ await step('act 2: creates the key in five steps, by keyboard', async () => {
   await next();
   await page.getByRole('heading', {name: 'Key configuration'}).waitFor();
   await checkAccessibility('create key, review');
-  await button('Finish').focus();
+  await tabTo(button('Finish'));
   await page.keyboard.press('Enter');
   await page.getByText(/Your KMS key was created/).first().waitFor();
   await page.getByRole('link', {name: ALIAS, exact: true}).waitFor();
@@ -294,7 +312,7 @@ await step('act 4: grants the parent in the policy view, linted and compared bef
   const text = readFileSync(join(settings.work, 'key_policy_template.json'), 'utf8').replaceAll('ACCOUNT_ID', '111122223333').replaceAll('AWS_PRINCIPAL', arn);
   await fillEditor(text);
   await page.getByText('This policy locks you out').waitFor({state: 'detached'});
-  await checkAccessibility('policy editor');
+  await checkBothModes('policy editor');
   await shoot('policy-editor');
   await button('Review and save').click();
   await page.getByRole('region', {name: 'What will change'}).waitFor();
@@ -317,7 +335,7 @@ await step('acts 6 to 8: follows a debug enclave on its console', async () => {
   await page.getByRole('link', {name: enclave.EnclaveName}).click();
   await page.getByTestId('terminal').getByText(whole).first().waitFor();
   await page.getByText('Debug').first().waitFor();
-  await checkAccessibility('enclave, debug');
+  await checkBothModes('enclave, debug');
   await shoot('enclave');
 });
 
@@ -330,7 +348,7 @@ await step('act 9: binds the key to the image with the condition helper', async 
   await page.getByRole('dialog').getByRole('button', {name: /^Enclave/}).click();
   await page.getByRole('option', {name: new RegExp(enclave.EnclaveID)}).click();
   await page.getByText(settings.measurements['data-processing'].PCR0).first().waitFor();
-  await checkAccessibility('condition helper');
+  await checkBothModes('condition helper');
   await shoot('condition-helper');
   await button('Write the condition').click();
   await page.getByRole('heading', {name: 'Attestation condition'}).waitFor({state: 'detached'});
@@ -396,7 +414,24 @@ await step('inspects a document', async () => {
   await page.getByLabel('Attestation document').fill('8444a1013822a040f6');
   await button('Inspect').click();
   await page.getByText('The document does not verify').waitFor();
-  await checkAccessibility('inspector');
+  await checkAccessibility('inspector, of what is no document');
+  await page.getByLabel('Attestation document').fill(settings.document);
+  await button('Inspect').click();
+  await page.getByText('The document verifies').waitFor();
+  assert.equal(await page.getByRole('table', {name: 'Certificate chain'}).getByRole('row').count(), 1 + settings.chain);
+  assert.equal(await page.getByRole('table', {name: 'Checks'}).getByText('failed').count(), 0);
+  const compare = async name => {
+    await page.getByLabel('Path of the EIF').fill(join(settings.work, `${name}.eif`));
+    await button('Compare').click();
+  };
+  await compare('data-processing');
+  await page.getByText('The document comes from another image').waitFor();
+  await page.getByRole('table', {name: /PCR0: \d+ of 96 digits differ/}).waitFor();
+  await page.getByRole('table', {name: 'PCR1: equal'}).waitFor();
+  await compare('document');
+  await page.getByText('The document comes from this image').waitFor();
+  await checkBothModes('inspector');
+  await page.getByText('The document verifies').evaluate(element => element.scrollIntoView({block: 'center'}));
   await shoot('inspector');
 });
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Alert from '@cloudscape-design/components/alert';
+import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import Container from '@cloudscape-design/components/container';
 import FormField from '@cloudscape-design/components/form-field';
@@ -12,7 +13,7 @@ import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import Table from '@cloudscape-design/components/table';
 import Textarea from '@cloudscape-design/components/textarea';
 import {useRef, useState, type DragEvent} from 'react';
-import {api, type DocumentAnswer, type ImageInfo} from '../api';
+import {api, type DocumentAnswer, type DocumentInfo, type ImageInfo} from '../api';
 import {CopyInline} from '../components/Copy';
 import {FailureAlert} from '../components/Failures';
 import {RegisterPair} from '../components/Registers';
@@ -45,7 +46,7 @@ function Result({answer}: {answer: DocumentAnswer}) {
         header={<Header variant="h2" counter={`(${answer.report.checks.length})`}>Checks</Header>}
         items={answer.report.checks}
         columnDefinitions={[
-          {id: 'verdict', header: 'Verdict', cell: check => <StatusIndicator type={VERDICTS[check.verdict]}>{WORDS[check.verdict]}</StatusIndicator>},
+          {id: 'verdict', header: 'Verdict', width: 130, cell: check => <StatusIndicator type={VERDICTS[check.verdict]}>{WORDS[check.verdict]}</StatusIndicator>},
           {id: 'check', header: 'Check', isRowHeader: true, cell: check => check.check},
           {id: 'found', header: 'Found', cell: check => <span className="cm-break">{check.found}</span>},
           {id: 'wanted', header: 'Wanted', cell: check => <span className="cm-break">{check.wanted === '' ? '–' : check.wanted}</span>},
@@ -88,6 +89,25 @@ function Result({answer}: {answer: DocumentAnswer}) {
   );
 }
 
+// Registers of the image beside those of the document.
+function Comparison({image, document}: {image: ImageInfo; document: DocumentInfo}) {
+  const registers = Object.entries(image.pcrs);
+  const same = registers.every(([number, digits]) => digits === document.pcrs[number]);
+  return (
+    <SpaceBetween size="s">
+      {same ? <Alert type="success">The document comes from this image.</Alert>
+        : document.debug ? <Alert type="warning">In debug mode the document does not say from which image it comes.</Alert>
+        : <Alert type="error">The document comes from another image.</Alert>}
+      {registers.map(([number, digits]) => (
+        <div key={number}>
+          <Box variant="h3">{`PCR${number}`}</Box>
+          <RegisterPair label={`PCR${number}`} expected={digits} presented={document.pcrs[number] ?? null} />
+        </div>
+      ))}
+    </SpaceBetween>
+  );
+}
+
 export default function Inspector() {
   const [text, setText] = useState('');
   const [at, setAt] = useState<'now' | 'document'>('now');
@@ -110,12 +130,16 @@ export default function Inspector() {
       setBusy(false);
     }
   };
-  const inspect = (document: string) => attempt(async () => setAnswer(await api.document(document, at)));
+  const inspect = (document: string) => attempt(async () => {
+    setImage(null);
+    setAnswer(await api.document(document, at));
+  });
   const takeFile = (chosen: File | undefined) => {
     if (chosen === undefined) return;
     void attempt(async () => {
       const document = await asText(chosen);
       setText(document);
+      setImage(null);
       setAnswer(await api.document(document, at));
     });
   };
@@ -158,9 +182,7 @@ export default function Inspector() {
               secondaryControl={<Button disabled={path.trim() === ''} onClick={() => void attempt(async () => setImage(await api.image(path.trim())))}>Compare</Button>}>
               <Input value={path} onChange={event => setPath(event.detail.value)} spellcheck={false} />
             </FormField>
-            {image !== null && Object.entries(image.pcrs).map(([number, digits]) => (
-              <RegisterPair key={number} label={`PCR${number}`} expected={digits} presented={answer.document?.pcrs[number] ?? null} />
-            ))}
+            {image !== null && <Comparison image={image} document={answer.document} />}
           </SpaceBetween>
         </Container>
       )}

@@ -6,6 +6,7 @@ import {beforeEach, describe, expect, it, vi} from 'vitest';
 import type {LintAnswer, Trace} from '../api';
 import {readMeasurements} from '../components/ConditionHelper';
 import {Diff} from '../components/Diff';
+import {ErrorBoundary} from '../components/ErrorBoundary';
 import {marksOf} from '../components/PolicyTab';
 import {RegisterPair} from '../components/Registers';
 import {WindowedRows} from '../components/WindowedRows';
@@ -136,6 +137,23 @@ describe('measurements', () => {
       .toEqual({0: digits.toLowerCase(), 8: digits.toLowerCase()});
     expect(readMeasurements(JSON.stringify({PCR0: digits}))).toEqual({0: digits.toLowerCase()});
     for (const bad of ['', '[]', 'null', '{"PCR0":"ab"}', '7']) expect(readMeasurements(bad)).toBeNull();
+  });
+});
+
+describe('a page that fails', () => {
+  it('says so and can be shown again', async () => {
+    const quiet = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    let broken = true;
+    const Page = () => {
+      if (broken) throw new Error('<b>boom</b>');
+      return <p>whole</p>;
+    };
+    render(<ErrorBoundary><Page /></ErrorBoundary>);
+    expect(screen.getByText('<b>boom</b>')).toBeTruthy();
+    broken = false;
+    await userEvent.setup().click(screen.getByText('Show it again'));
+    expect(screen.getByText('whole')).toBeTruthy();
+    quiet.mockRestore();
   });
 });
 
