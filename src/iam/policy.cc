@@ -370,4 +370,51 @@ std::string default_key_policy(std::string_view account, std::string_view partit
       root_arn(account, partition));
 }
 
+namespace {
+
+bool pin_names(json::Value& names, std::string_view arn, std::string_view unique_id) {
+  if (std::string* text = names.if_string()) {
+    if (*text != arn) return false;
+    *text = unique_id;
+    return true;
+  }
+  bool pinned = false;
+  if (json::Array* list = names.if_array()) {
+    for (json::Value& name : *list) pinned = pin_names(name, arn, unique_id) || pinned;
+  }
+  return pinned;
+}
+
+bool pin_statement(json::Value& statement, std::string_view arn, std::string_view unique_id) {
+  json::Object* members = statement.if_object();
+  bool pinned = false;
+  for (const std::string_view element : {"Principal", "NotPrincipal"}) {
+    json::Value* principal = members == nullptr ? nullptr : members->find(element);
+    json::Object* kinds = principal == nullptr ? nullptr : principal->if_object();
+    json::Value* names = kinds == nullptr ? nullptr : kinds->find("AWS");
+    pinned = (names != nullptr && pin_names(*names, arn, unique_id)) || pinned;
+  }
+  return pinned;
+}
+
+}  // namespace
+
+std::optional<std::string> pin_principal(std::string_view document, std::string_view arn, std::string_view unique_id) {
+  // Without an escape an ARN that is there is there as it is: most documents need not be parsed.
+  if (document.find(arn) == std::string_view::npos && document.find('\\') == std::string_view::npos) return std::nullopt;
+  auto parsed = json::parse(document);
+  json::Object* members = parsed.ok() ? parsed->if_object() : nullptr;
+  json::Value* statements = members == nullptr ? nullptr : members->find("Statement");
+  if (statements == nullptr) return std::nullopt;
+  bool pinned = false;
+  if (json::Array* list = statements->if_array()) {
+    for (json::Value& statement : *list) pinned = pin_statement(statement, arn, unique_id) || pinned;
+  } else {
+    pinned = pin_statement(*statements, arn, unique_id);
+  }
+  if (!pinned) return std::nullopt;
+  std::string pretty = json::encode_pretty(*parsed);
+  return pretty.size() <= PolicyLimits{}.bytes ? std::move(pretty) : json::encode(*parsed);
+}
+
 }  // namespace casemate::iam

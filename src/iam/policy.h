@@ -95,4 +95,9 @@ std::optional<PolicyDefect> find_invalid_principal(const Policy& policy,
 // default_key_policy is the text that KMS stores when CreateKey is given none.
 std::string default_key_policy(std::string_view account, std::string_view partition = "aws");
 
+// pin_principal gives the document with a unique id (AIDA..., AROA...) in place of the ARN of that user or role wherever a
+// Principal or NotPrincipal names it, or nothing when none does. It is what AWS shows of a policy that names someone who
+// was deleted: a successor of the same name is not meant. The result is not longer than 32 KiB if the document is not.
+std::optional<std::string> pin_principal(std::string_view document, std::string_view arn, std::string_view unique_id);
+
 }  // namespace casemate::iam

@@ -123,6 +123,26 @@ TEST(PolicyParse, FindsPrincipalsThatDoNotExist) {
   EXPECT_EQ(gone->where, "Statement[0].Principal");
 }
 
+TEST(PinPrincipal, NamesTheIdWhereverAPrincipalIsNamed) {
+  const std::string arn = "arn:aws:iam::111122223333:user/alice";
+  const auto pinned = [&](std::string_view text) {
+    const auto out = pin_principal(text, arn, "AIDAEXAMPLEEXAMPLE12");
+    return out ? json::encode(json::parse(*out).take()) : "nothing";
+  };
+  EXPECT_EQ(pinned(R"({"Statement":{"Principal":{"AWS":"arn:aws:iam::111122223333:user/alice"},"Effect":"Allow"}})"),
+            R"({"Statement":{"Principal":{"AWS":"AIDAEXAMPLEEXAMPLE12"},"Effect":"Allow"}})");
+  // However it is written.
+  EXPECT_EQ(pinned(R"({"Statement":[{"NotPrincipal":{"AWS":["x","arn:aws:iam::111122223333:user\/alice"]}}]})"),
+            R"({"Statement":[{"NotPrincipal":{"AWS":["x","AIDAEXAMPLEEXAMPLE12"]}}]})");
+  for (const char* other :
+       {R"({"Statement":{"Principal":{"AWS":"arn:aws:iam::111122223333:user/alice2"}}})",
+        R"({"Statement":{"Principal":{"AWS":"*"},"Condition":{"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::111122223333:user/alice"}}}})",
+        R"({"Statement":{"Principal":"*","Resource":"arn:aws:iam::111122223333:user/alice"}})",
+        R"({"Statement":{"Principal":{"Service":"arn:aws:iam::111122223333:user/alice"}}})", "arn:aws:iam::111122223333:user/alice",
+        "[\"\\\\\"]"})
+    EXPECT_EQ(pinned(other), "nothing") << other;
+}
+
 TEST(Arn, ParsesSixParts) {
   const auto arn = parse_arn("arn:aws:kms:us-east-1:111122223333:key/a:b");
   ASSERT_THAT(arn, IsOk());

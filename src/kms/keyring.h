@@ -167,6 +167,10 @@ class Keyring {
   const RootKey& root() const { return root_; }
   Store::Reading reader() { return store_.reader(); }
 
+  // pin_principal lets the policies of a realm's keys name the unique id of a user or role that is about to go
+  // (iam::pin_principal). It returns how many did change.
+  Result<std::size_t> pin_principal(const Realm& realm, std::string_view arn, std::string_view unique_id);
+
   // delete_due removes keys whose waiting period is over, rotate_due rotates those whose time has come, expire_due
   // forgets imported material past its time. Each returns how many keys.
   Result<std::size_t> delete_due();

@@ -115,6 +115,29 @@ Outcome<void> Keyring::set_policy(const KeyRecord& record, std::string_view poli
   });
 }
 
+Result<std::size_t> Keyring::pin_principal(const Realm& realm, std::string_view arn, std::string_view unique_id) {
+  constexpr std::size_t kAtOnce = 500;
+  std::size_t pinned = 0;
+  for (std::string after;;) {
+    const auto ids = TRY(store_.reader()->list_keys(realm, after, kAtOnce));
+    if (ids.empty()) return pinned;
+    for (const std::string& id : ids) {
+      const KeyName name{realm, id};
+      const auto key = TRY(store_.reader()->find_key(name));
+      if (!key || !iam::pin_principal(key->policy, arn, unique_id)) continue;
+      const KeyRecordPtr record = TRY(load(name));
+      if (record == nullptr) continue;
+      const auto changed = change_key(*record, [&](StoreWriter&, Key& row) -> Outcome<void> {
+        if (auto text = iam::pin_principal(row.policy, arn, unique_id)) row.policy = *std::move(text);
+        return {};
+      });
+      if (!changed.ok()) return internal("{}: {}", record->arn, changed.error().detail);
+      ++pinned;
+    }
+    after = ids.back();
+  }
+}
+
 Outcome<void> Keyring::set_description(const KeyRecord& record, std::string_view description) {
   return change_key(record, [&](StoreWriter&, Key& key) -> Outcome<void> {
     TRY(check_state(StateRule::kAlter, key.state, record.arn));

@@ -61,6 +61,39 @@ class Identity(unittest.TestCase):
         self.assertEqual(self.aws("sts get-caller-identity", guest)["Account"], "444455556666")
         self.assertIn("AccessDenied", self.aws(f"kms describe-key --key-id arn:aws:kms:us-east-1:111122223333:key/{key}", guest, 254))
 
+    def test_a_successor_of_the_same_name_is_another(self):
+        arn = "arn:aws:iam::111122223333:user/bob"
+        key = self.aws("kms create-key --query KeyMetadata.KeyId")
+
+        def make():
+            made = self.aws("iam create-user --user-name bob")["User"]["UserId"]
+            secret = self.aws("iam create-access-key --user-name bob")["AccessKey"]
+            return made, dict(self.p.admin, AWS_ACCESS_KEY_ID=secret["AccessKeyId"], AWS_SECRET_ACCESS_KEY=secret["SecretAccessKey"])
+
+        def put(principal, status=0):
+            policy = {"Version": "2012-10-17", "Statement": [
+                {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:root"}, "Action": "kms:*", "Resource": "*"},
+                {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "kms:DescribeKey", "Resource": "*"}]}
+            return self.aws(f"kms put-key-policy --key-id {key} --policy-name default --policy '{json.dumps(policy)}'", status=status)
+
+        first, bob = make()
+        put(first)  # a unique id names it as well
+        self.aws(f"kms describe-key --key-id {key}", bob)
+        put(arn)
+        self.aws(f"kms describe-key --key-id {key}", bob)
+        self.aws(f"iam delete-access-key --user-name bob --access-key-id {bob['AWS_ACCESS_KEY_ID']}")
+        self.aws("iam delete-user --user-name bob")
+        shown = json.loads(self.aws(f"kms get-key-policy --key-id {key} --policy-name default")["Policy"])
+        self.assertEqual(shown["Statement"][1]["Principal"], {"AWS": first})
+        second, bob = make()
+        self.assertNotEqual(second, first)
+        self.assertIn("AccessDenied", self.aws(f"kms describe-key --key-id {key}", bob, 254))
+        self.assertIn("MalformedPolicyDocument", put(first, 254))  # nobody has that id any more
+        put(arn)
+        self.aws(f"kms describe-key --key-id {key}", bob)
+        self.aws(f"iam delete-access-key --user-name bob --access-key-id {bob['AWS_ACCESS_KEY_ID']}")
+        self.aws("iam delete-user --user-name bob")
+
     def test_generated_policies_are_clean(self):
         zero = "ab" * 48
         self.p.ok("casemate policy generate --principal arn:aws:iam::111122223333:role/casemate-parent "

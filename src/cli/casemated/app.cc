@@ -150,6 +150,7 @@ class Cloud {
     for (const std::string& region : options.regions) {
       if (region != cloud->platform_.region) kms_options.regions.push_back(region);
     }
+    cloud->regions_ = kms_options.regions;
     kms_options.quotas = options.quotas;
     kms_options.trust = TRY(load_trust(options, paths, cloud->platform_, clock.now(), rng));
     kms_options.document_age = seconds{options.document_age_seconds};
@@ -180,6 +181,9 @@ class Cloud {
     iam::api::ServiceOptions iam_options{sts_regions};
     iam_options.find_last_use = [path = paths.audit()](std::string_view access_key_id) {
       return audit::find_event_in(path, {{}, false, std::string(access_key_id)});
+    };
+    iam_options.before_removal = [cloud = cloud.get()](std::string_view arn, std::string_view unique_id) {
+      return cloud->pin_principal(arn, unique_id);
     };
     cloud->iam_.emplace(cloud->directory_, record, clock, rng, cloud->log_, std::move(iam_options));
     sts::ServiceOptions sts_options{std::move(sts_regions)};
@@ -217,6 +221,18 @@ class Cloud {
     return plain(404, "not served here\n");
   }
   http::Response handle_imds(const http::Request& request) { return imds_->handle(request); }
+
+  // Keys of every account may name the users and roles of any.
+  Result<void> pin_principal(std::string_view arn, std::string_view unique_id) {
+    for (const auto& [account, alias] : directory_.state()->accounts) {
+      for (const std::string& region : regions_) {
+        const auto pinned = keyring_.pin_principal({account, region}, arn, unique_id);
+        if (!pinned.ok()) log_.error("kms.pin-failed", {{"error", pinned.error().message()}});
+        TRY(pinned);
+      }
+    }
+    return {};
+  }
 
   // Quick calls are answered where they are read; the others wait for the disk or compute for long.
   bool is_quick(const http::Request& request) const {
@@ -283,6 +299,7 @@ class Cloud {
 
   const Options options_;
   const os::Platform platform_;
+  std::vector<std::string> regions_;
   const Log log_;
   const kms::RootKey root_;
   std::unique_ptr<kms::Store> store_;

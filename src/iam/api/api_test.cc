@@ -93,6 +93,8 @@ class Iam : public testing::Test {
                                                            : Result<void>(internal("does not read back")));
                                  }};
   std::vector<json::Object> events_;
+  std::vector<std::string> removals_;
+  bool removals_fail_ = false;
   Service service_{directory_,
                    [this](const json::Object& event) {
                      events_.push_back(event);
@@ -108,6 +110,11 @@ class Iam : public testing::Test {
                         if (*event->find("userIdentity")->string_at("accessKeyId") == key) return json::Value(*event);
                       }
                       return not_found("not used");
+                    },
+                    [this](std::string_view arn, std::string_view unique_id) -> Result<void> {
+                      if (removals_fail_) return internal("disk");
+                      removals_.push_back(fmt::format("{} {}", arn, unique_id));
+                      return {};
                     }}};
 };
 
@@ -134,6 +141,28 @@ TEST_F(Iam, CreatesUsersWhoseKeysWork) {
   fails(404, "NoSuchEntity", "DeleteAccessKey", {{"UserName", "alice"}, {"AccessKeyId", alice.access_key_id}});
   const std::string secret(as_text(alice.secret_access_key.expose()));
   for (const json::Object& event : events_) EXPECT_THAT(json::encode(event), Not(HasSubstr(secret)));
+}
+
+TEST_F(Iam, GivesASuccessorNothingOfWhatNamedTheOneBefore) {
+  const auto id_of = [&](const std::string& user) { return between(ok("GetUser", {{"UserName", user}}), "UserId"); };
+  const auto trust_of = [&](const std::string& role) {
+    return directory_.state()->find(kAccount, Kind::kRole, role)->trust.text;
+  };
+  ok("CreateUser", {{"UserName", "bob"}});
+  const std::string first = id_of("bob");
+  ok("CreateRole", {{"RoleName", "for-bob"},
+                    {"AssumeRolePolicyDocument",
+                     R"({"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/bob"},"Action":"sts:AssumeRole"}})"}});
+  removals_fail_ = true;
+  fails(500, "ServiceFailure", "DeleteUser", {{"UserName", "bob"}});
+  EXPECT_EQ(id_of("bob"), first);
+  removals_fail_ = false;
+  ok("DeleteUser", {{"UserName", "bob"}});
+  EXPECT_EQ(removals_.back(), "arn:aws:iam::111122223333:user/bob " + first);
+  EXPECT_THAT(trust_of("for-bob"), AllOf(HasSubstr(first), Not(HasSubstr("user/bob"))));
+  ok("CreateUser", {{"UserName", "bob"}});
+  EXPECT_NE(id_of("bob"), first);
+  EXPECT_THAT(trust_of("for-bob"), HasSubstr(first));
 }
 
 TEST_F(Iam, TellsTheLastUseOfAKey) {

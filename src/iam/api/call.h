@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "iam/api/service.h"
 #include "identity/directory.h"
 #include "json/value.h"
 #include "query/query.h"
@@ -42,7 +43,7 @@ class Call {
  public:
   Call(const query::Parameters& parameters_of, const Caller& caller_of, const http::Request& request_of,
        std::string_view action_of, std::string_view region_of, WallTime at, identity::Directory& directory_of, Rng& random,
-       const std::function<Result<json::Value>(std::string_view)>& last_use)
+       const ServiceOptions& service_options)
       : parameters(parameters_of),
         caller(caller_of),
         request(request_of),
@@ -51,7 +52,7 @@ class Call {
         now(at),
         directory(directory_of),
         rng(random),
-        find_last_use(last_use),
+        options(service_options),
         state(directory_of.state()) {}
 
   const query::Parameters& parameters;
@@ -62,7 +63,7 @@ class Call {
   const WallTime now;
   identity::Directory& directory;
   Rng& rng;
-  const std::function<Result<json::Value>(std::string_view access_key_id)>& find_last_use;
+  const ServiceOptions& options;
   const identity::StatePtr state;
   std::optional<json::Value> decision;  // the trace of a refusal, for the audit log
 

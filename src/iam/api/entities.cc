@@ -229,15 +229,37 @@ Check check_deletable(const Entity& entity, const State& state) {
   return Done{};
 }
 
+// pin_in_trust_policies lets trust policies name the id of someone who goes.
+void pin_in_trust_policies(State& state, const std::string& arn, const std::string& unique_id) {
+  std::vector<Entity> changed;
+  for (const auto& [key, entity] : state.entities) {
+    if (entity->kind != Kind::kRole) continue;
+    auto text = pin_principal(entity->trust.text, arn, unique_id);
+    if (!text) continue;
+    auto policy = parse_policy(*text, PolicyType::kTrust);
+    if (!policy.ok()) continue;
+    changed.push_back(*entity);
+    changed.back().trust = Document{*std::move(text), policy.take()};
+  }
+  for (Entity& role : changed) state.put(std::move(role));
+}
+
 template <Kind kKind>
 Outcome<std::string> remove(Call& call) {
   const std::string name = TRY(call.name(name_parameter(kKind)));
   TRY(call.authorize(target_of(call, kKind, name)));
+  const EntityPtr leaving = call.state->find(call.account(), kKind, name);
+  if (kKind != Kind::kGroup && leaving != nullptr) {
+    TRY(check_deletable(*leaving, *call.state));
+    if (!call.options.before_removal(leaving->arn(), leaving->id).ok())
+      return fault(500, "ServiceFailure", "The request processing has failed because of an unknown error.");
+  }
   TRY(call.change([&](State& state) -> Check {
     const EntityPtr entity = state.find(call.account(), kKind, name);
     if (entity == nullptr) return no_such(kKind, name);
     TRY(check_deletable(*entity, state));
     state.erase(*entity);
+    if (kKind != Kind::kGroup) pin_in_trust_policies(state, entity->arn(), entity->id);
     return Done{};
   }));
   return std::string();
@@ -340,7 +362,7 @@ Outcome<std::string> key_last_used(Call& call) {
   TRY(call.authorize({own ? user->arn() : fmt::format("arn:aws:iam::{}:user/*", call.account()), nullptr, {}}));
   if (!own) return fault(403, "AccessDenied", fmt::format("Access key {} cannot be found.", id));
   // Uses are in the audit log; they are not counted a second time.
-  const auto use = call.find_last_use(id);
+  const auto use = call.options.find_last_use(id);
   if (!use.ok() && use.error().code() != ErrorCode::kNotFound)
     return fault(500, "ServiceFailure", "The request processing has failed because of an unknown error.");
   const auto text = [&](std::string_view name) {

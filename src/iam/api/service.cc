@@ -76,7 +76,7 @@ http::Response Service::handle(const http::Request& request) {
   }
 
   Call call(*parameters, *authenticated.identity, request, operation->name, authenticated.region, now, directory_, rng_,
-            options_.find_last_use);
+            options_);
   const Outcome<std::string> outcome = operation->handler(call);
   if (const auto written = audit_(make_event(call, *operation, outcome, request_id, query::make_request_id(rng_)));
       !written.ok()) {

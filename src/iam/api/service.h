@@ -21,6 +21,10 @@ struct ServiceOptions {
   std::function<Result<json::Value>(std::string_view access_key_id)> find_last_use = [](std::string_view) {
     return Result<json::Value>(not_found("no audit log"));
   };
+  // Called before a user or role goes: policies elsewhere that name its ARN are to name its unique id from now on
+  // (iam::pin_principal), so that a successor of the same name gets nothing by it. On failure it stays.
+  std::function<Result<void>(std::string_view arn, std::string_view unique_id)> before_removal =
+      [](std::string_view, std::string_view) { return Result<void>(); };
 };
 
 class Service {

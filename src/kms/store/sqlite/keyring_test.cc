@@ -69,6 +69,19 @@ TEST_F(KeyringTest, ShowsChangesAtOnceAndKeepsWhatARequestHolds) {
   EXPECT_NE(before->key.policy, kPolicy);
 }
 
+TEST_F(KeyringTest, PinsThePrincipalThatLeaves) {
+  const std::string policy =
+      R"({"Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/bob"},"Action":"kms:*","Resource":"*"}]})";
+  std::vector<KeyRecordPtr> made;
+  for (int i = 0; i < 5; ++i) made.push_back(create());
+  for (const int i : {1, 3}) ASSERT_TRUE(keyring_.set_policy(*made[static_cast<std::size_t>(i)], policy).ok());
+  EXPECT_THAT(keyring_.pin_principal(kHome, "arn:aws:iam::111122223333:user/bob", "AIDAEXAMPLEEXAMPLE12"), IsOkAnd(2U));
+  EXPECT_THAT(find(made[1]->key.id)->key.policy, testing::HasSubstr("\"AIDAEXAMPLEEXAMPLE12\""));
+  EXPECT_EQ(find(made[1]->key.id)->policy.policy->statements.front().principals.front().text, "AIDAEXAMPLEEXAMPLE12");
+  EXPECT_EQ(find(made[2]->key.id)->key.policy, made[2]->key.policy);
+  EXPECT_THAT(keyring_.pin_principal(kHome, "arn:aws:iam::111122223333:user/bob", "AIDAEXAMPLEEXAMPLE12"), IsOkAnd(0U));
+}
+
 TEST_F(KeyringTest, FollowsAliases) {
   const KeyRecordPtr a = create();
   const KeyRecordPtr b = create();
