@@ -223,7 +223,7 @@ Bytes dns_response(const std::vector<std::tuple<std::uint16_t, std::uint32_t, By
 
 TEST(ProxyDns, ReadsTheSmallestTtl) {
   EXPECT_EQ(smallest_ttl(dns_response({{5, 300, {1, 'b', 0}}, {1, 60, {10, 0, 0, 1}}, {1, 61, {10, 0, 0, 2}}})), 60s);
-  EXPECT_EQ(smallest_ttl(dns_response({{46, 1, {0}}, {28, 20, Bytes(16)}})), 20s);
+  EXPECT_EQ(smallest_ttl(dns_response({{46, 1, Bytes(18)}, {28, 20, Bytes(16)}})), 20s);
   EXPECT_EQ(smallest_ttl(dns_response({{1, 0x80000001, {10, 0, 0, 1}}})), 0s);
   EXPECT_EQ(smallest_ttl(dns_response({})), std::nullopt);
 }
