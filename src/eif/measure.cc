@@ -48,12 +48,12 @@ std::shared_ptr<Bytes> PiecePool::take() {
           }};
 }
 
-// The two long hashes have a lane each, so that neither waits for the checksum or the output.
 constexpr unsigned kImageLane = 0;
 constexpr unsigned kPartLane = 1;
-constexpr unsigned kChecksumLane = 2;
 
 Measurer::Measurer(Lanes& lanes) : lanes_(lanes), image_(crypto::Hash::kSha384), application_(crypto::Hash::kSha384) {}
+
+Measurer::~Measurer() { lanes_.wait(); }
 
 void Measurer::begin_section(SectionType type) {
   section_ = type;
@@ -74,12 +74,11 @@ void Measurer::update(const Piece& piece, ByteView data) {
       lanes_.post(kPartLane, [this, piece, data] { boot_->update(data); });
     }
   }
-  lanes_.post(kChecksumLane, [this, piece, data] { crc_ = crc32(crc_, data); });
-  checked_bytes_ += data.size();
+  checksum(data);
 }
 
 void Measurer::checksum(ByteView data) {
-  lanes_.post(kChecksumLane, [this, copy = to_bytes(data)] { crc_ = crc32(crc_, copy); });
+  crc_ = crc32(crc_, data);
   checked_bytes_ += data.size();
 }
 
@@ -91,11 +90,6 @@ Measurements Measurer::so_far() {
   result.pcr1 = extend(zeros, crypto::Hasher(boot_ ? *boot_ : image_).finish());
   result.pcr2 = extend(zeros, crypto::Hasher(application_).finish());
   return result;
-}
-
-std::uint32_t Measurer::crc() {
-  lanes_.wait();
-  return crc_;
 }
 
 }  // namespace casemate::eif

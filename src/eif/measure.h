@@ -36,7 +36,7 @@ Sha384 measure(ByteView data);
 // one; SequentialLanes needs none.
 class Lanes {
  public:
-  static constexpr unsigned kCount = 3;
+  static constexpr unsigned kCount = 2;
   virtual ~Lanes() = default;
   // post may wait until earlier jobs are done, so that little piles up.
   virtual void post(unsigned lane, std::function<void()> job) = 0;
@@ -68,10 +68,14 @@ class PiecePool {
   std::shared_ptr<Idle> idle_ = std::make_shared<Idle>();
 };
 
-// Measurer takes the sections' data in file order and the whole file's bytes for the checksum.
+// Measurer takes the sections' data in file order and the whole file's bytes for the checksum. The hashes run in lanes,
+// the checksum, which is cheap, where it is called.
 class Measurer {
  public:
   explicit Measurer(Lanes& lanes);
+  ~Measurer();
+  Measurer(const Measurer&) = delete;
+  Measurer& operator=(const Measurer&) = delete;
 
   // begin_section is called for each section, update with its data in pieces.
   void begin_section(SectionType type);
@@ -84,7 +88,7 @@ class Measurer {
   // signature.
   Measurements so_far();
   // crc is the checksum of all bytes passed in, and checked_bytes their number.
-  std::uint32_t crc();
+  std::uint32_t crc() const { return crc_; }
   std::uint64_t checked_bytes() const { return checked_bytes_; }
 
  private:

@@ -174,10 +174,7 @@ Result<Image> Pass::run() {
   if (have < bytes.size()) return malformed("EIF: file of {} bytes, want at least {}", have, bytes.size());
   image_.header = TRY(parse_header(bytes));
   measurer_.checksum(ByteView(bytes).first(kCrcOffset));
-  for (;;) {
-    const Result<bool> more = read_section();
-    if (!more) measurer_.crc();  // jobs still read what this function owns
-    if (!TRY(more)) break;
+  while (TRY(read_section())) {
   }
   image_.file_size = offset_;
   image_.computed_crc = measurer_.crc();

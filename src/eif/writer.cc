@@ -2,40 +2,22 @@
 #include "eif/writer.h"
 
 #include <algorithm>
-#include <memory>
+#include <utility>
 
 #include "eif/crc32.h"
 
 namespace casemate::eif {
 
-namespace {
-// Output shares a lane with the checksum: both are cheap beside the hashes.
-constexpr unsigned kOutputLane = 2;
-}  // namespace
-
-Writer::Writer(ByteSink* out, Lanes& lanes, const Header& base) : out_(out), lanes_(lanes), measurer_(lanes), header_(base) {
+Writer::Writer(ByteSink* out, Lanes& lanes, const Header& base) : out_(out), measurer_(lanes), header_(base) {
   header_.section_count = 0;
   header_.section_offsets = {};
   header_.section_sizes = {};
 }
 
-Writer::~Writer() { lanes_.wait(); }
-
-Result<void> Writer::output_state() {
-  lanes_.wait();
-  if (output_error_) return *output_error_;
-  return {};
-}
-
 // put sends headers, which are not measured.
 Result<void> Writer::put(ByteView data) {
   TRY(flush());
-  if (out_ != nullptr) {
-    lanes_.post(kOutputLane, [this, copy = to_bytes(data)] {
-      if (output_error_) return;
-      if (Result<void> written = out_->write(copy); !written) output_error_ = std::move(written).error();
-    });
-  }
+  if (out_ != nullptr) TRY(out_->write(data));
   offset_ += data.size();
   return {};
 }
@@ -45,12 +27,7 @@ Result<void> Writer::flush() {
   const Piece piece = std::move(piece_);
   const ByteView data = ByteView(*piece).first(std::exchange(filled_, 0));
   measurer_.update(piece, data);
-  if (out_ != nullptr) {
-    lanes_.post(kOutputLane, [this, piece, data] {
-      if (output_error_) return;
-      if (Result<void> written = out_->write(data); !written) output_error_ = std::move(written).error();
-    });
-  }
+  if (out_ != nullptr) TRY(out_->write(data));
   return {};
 }
 
@@ -92,14 +69,12 @@ Result<void> Writer::add_section(SectionType type, ByteView data) {
 
 Result<Measurements> Writer::measurements() {
   TRY(flush());
-  TRY(output_state());
   return measurer_.so_far();
 }
 
 Result<Header> Writer::finish() {
   if (section_left_ != 0) return internal("EIF: section left {} bytes short", section_left_);
   TRY(flush());
-  TRY(output_state());
   // The header comes first in the checksum, but is known only now.
   const Bytes encoded = encode_header(header_);
   header_.crc = combine_crc32(crc32(0, ByteView(encoded).first(kCrcOffset)), measurer_.crc(), measurer_.checked_bytes());

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 
 #include "base/stream.h"
 #include "eif/format.h"
@@ -12,14 +12,13 @@
 
 namespace casemate::eif {
 
-// Writer gathers small writes into pieces, which the lanes measure and write out. The caller's sink sees the file from
+// Writer gathers small writes into pieces, which the lanes measure while they are written out. The caller's sink sees the file from
 // its first byte on, with zeros in place of the header, which is known only at the end: put encode_header(header()) over
 // them then.
 class Writer {
  public:
-  // `out` is called from a lane; none to measure only. Of `base`, the tables, the count and the checksum are replaced.
+  // No `out` to measure only. Of `base`, the tables, the count and the checksum are replaced.
   Writer(ByteSink* out, Lanes& lanes, const Header& base);
-  ~Writer();
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
@@ -38,10 +37,8 @@ class Writer {
  private:
   Result<void> put(ByteView data);
   Result<void> flush();
-  Result<void> output_state();
 
   ByteSink* out_;
-  Lanes& lanes_;
   Measurer measurer_;
   Header header_;
   PiecePool pieces_;
@@ -49,7 +46,6 @@ class Writer {
   std::size_t filled_ = 0;
   std::uint64_t offset_ = 0;
   std::uint64_t section_left_ = 0;
-  std::optional<Error> output_error_;  // written by the output lane, read after wait()
 };
 
 // SectionSink makes a Writer's current section a ByteSink.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hashing and writing on threads of their own while the caller reads.
+// Hashing on threads of their own while the caller reads and writes.
 #pragma once
 
 #include <array>
