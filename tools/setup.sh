@@ -22,11 +22,12 @@ casemate_root() {
 }
 
 casemate_packages() {
-  # Boost is named by version: Debian 12's default is older than what the tree needs.
-  local boost=1.83
+  # Boost is named by version: Debian 12's default is older than what the tree needs. Docker's client is a package of its
+  # own from Debian 13 on.
+  local boost=1.83 docker_client=docker-cli
   # shellcheck disable=SC1091
   case "$(. /etc/os-release && printf '%s' "${VERSION_ID:-}")" in
-    12) boost=1.81 ;;
+    12) boost=1.81 docker_client=docker.io ;;
   esac
   printf '%s\n' g++ cmake ninja-build ccache git pkg-config ca-certificates \
     "libboost$boost-dev" "libboost-json$boost-dev" libssl-dev libfmt-dev libcli11-dev \
@@ -34,7 +35,7 @@ casemate_packages() {
     libgtest-dev libgmock-dev librapidcheck-dev \
     openssl jq procps buildah netavark awscli uidmap xz-utils
   if [ "$1" = test ]; then
-    printf '%s\n' python3 python3-boto3 python3-cbor2 docker.io cpio socat curl softhsm2 golang-go libcbor-dev skopeo qemu-system-x86 zstd chromium
+    printf '%s\n' python3 python3-boto3 python3-cbor2 docker.io "$docker_client" cpio socat curl softhsm2 golang-go libcbor-dev skopeo qemu-system-x86 zstd chromium
     # A Node.js that is there already is used as it is; Debian's own may clash with it.
     command -v npm >/dev/null 2>&1 || printf '%s\n' nodejs npm
   fi
