@@ -7,7 +7,7 @@ set -eu
 prefix=$(mktemp -d)
 trap 'rm -rf "$prefix"' EXIT
 cmake --install "$1" --component sdk --prefix "$prefix/usr" > /dev/null
-cmake -S "$2" -B "$prefix/build" -DCMAKE_PREFIX_PATH="$prefix/usr" > "$prefix/log" 2>&1 && cmake --build "$prefix/build" >> "$prefix/log" 2>&1 ||
+cmake -G Ninja -S "$2" -B "$prefix/build" -DCMAKE_PREFIX_PATH="$prefix/usr" > "$prefix/log" 2>&1 && cmake --build "$prefix/build" >> "$prefix/log" 2>&1 ||
   { cat "$prefix/log"; exit 1; }
 "$prefix/build/consumer"
 flags="env PKG_CONFIG_PATH=$prefix/usr/lib/pkgconfig pkg-config --define-variable=prefix=$prefix/usr"

@@ -82,7 +82,13 @@ TEST(PrivateKey, DecryptsWhatItsPublicKeyEncrypted) {
       EXPECT_TRUE(equal(opened->expose(), plaintext));
       Bytes damaged = *sealed;
       damaged.back() ^= 1;
-      EXPECT_THAT(key.decrypt(scheme, damaged), IsError(ErrorCode::kUntrusted));
+      // OpenSSL 3.2 and later answer bad PKCS #1 v1.5 padding with a random plaintext (implicit rejection).
+      const auto other = key.decrypt(scheme, damaged);
+      if (scheme == EncryptionScheme::kPkcs1 && other) {
+        EXPECT_FALSE(equal(other->expose(), plaintext));
+      } else {
+        EXPECT_THAT(other, IsError(ErrorCode::kUntrusted));
+      }
     }
     EXPECT_THAT(key.public_key().encrypt(scheme, Bytes(most_plaintext(kind, scheme) + 1)), IsError(ErrorCode::kLimit));
   }
