@@ -210,6 +210,11 @@ class KmsProxy(unittest.TestCase):
             image_context.python_root(root, "")
             node = os.path.realpath(shutil.which("node"))
             image_context.copy_with_libraries(root, [node])
+            # Debian 13's Node.js reads some of its own modules from files.
+            for name in ("acorn", "acorn-walk", "cjs-module-lexer", "minimatch", "undici"):
+                folder = pathlib.Path("/usr/share/nodejs") / name
+                if folder.is_dir():
+                    shutil.copytree(folder, root / folder.relative_to("/"), ignore_dangling_symlinks=True)
             (root / "node").symlink_to(node)
             shutil.copytree(modules, root / "app" / "node_modules", ignore=lambda folder, names: [
                 name for name in names if name.endswith((".d.ts", ".map", ".md")) or name in ("dist-es", "dist-types", ".bin")])
