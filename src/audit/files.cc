@@ -87,7 +87,7 @@ bool matches(const json::Value& event, const EventQuery& query) {
 
 std::optional<json::Value> match_line(std::string_view line, const EventQuery& query) {
   // A line without the id cannot be the one: spare its parsing. (Every line holds an empty one.)
-  for (const std::string& id : {query.request_id, query.access_key_id}) {
+  for (const std::string_view id : {std::string_view(query.request_id), std::string_view(query.access_key_id)}) {
     if (line.find(id) == std::string_view::npos) return std::nullopt;
   }
   auto event = json::parse(line);

@@ -36,8 +36,8 @@ class Trail {
   // (no event in the last 2 MiB is whole), kInternal.
   static Result<std::unique_ptr<Trail>> open(const os::Path& path, WallTime now, const TrailOptions& options = {});
 
-  // append adds the last member `casemate`, which `event` does not have, and writes the line. An event with `readOnly` false is on the disk when it
-  // returns (calls that wait share one fdatasync), any other is in the file. Errors: kLimit (no space), kInternal: the
+  // append adds the last member `casemate`, which `event` does not have, and writes the line. An event with `readOnly`
+  // false is on the disk when it returns (calls that wait share one fdatasync), any other is in the file. Errors: kLimit (no space), kInternal: the
   // caller must refuse the call.
   Result<void> append(const json::Object& event);
 

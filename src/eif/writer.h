@@ -12,9 +12,9 @@
 
 namespace casemate::eif {
 
-// Writer gathers small writes into pieces, which the lanes measure while they are written out. The caller's sink sees the file from
-// its first byte on, with zeros in place of the header, which is known only at the end: put encode_header(header()) over
-// them then.
+// Writer gathers small writes into pieces, which the lanes measure while they are written out. The caller's sink sees the
+// file from its first byte on, with zeros in place of the header, which is known only at the end: put
+// encode_header(header()) over them then.
 class Writer {
  public:
   // No `out` to measure only. Of `base`, the tables, the count and the checksum are replaced.
