@@ -6,6 +6,7 @@
 
 #include "base/test_matchers.h"
 #include "iam/messages.h"
+#include "json/value.h"
 
 namespace casemate::iam {
 namespace {
