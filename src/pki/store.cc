@@ -90,10 +90,12 @@ Result<void> init(const os::Path& folder, const HierarchyNames& names, WallTime 
 Result<Hierarchy> load(const os::Path& folder, const HierarchyNames& names) { return load_unlocked(folder, names); }
 
 Result<Hierarchy> load_current(const os::Path& folder, const HierarchyNames& names, WallTime now, Rng& rng) {
-  // First without the lock: it could not even be made in a folder that does not exist.
-  TRY(load_unlocked(folder, names));
-  const os::FileLock held = TRY(lock(folder));
+  // First without the lock: it could not even be made in a folder that does not exist, and most often nothing is renewed.
   Hierarchy hierarchy = TRY(load_unlocked(folder, names));
+  if (hierarchy.rotate(now, rng).empty()) return hierarchy;
+  const os::FileLock held = TRY(lock(folder));
+  // Another process may have renewed it meanwhile, or been about to.
+  hierarchy = TRY(load_unlocked(folder, names));
   const std::vector<Level> renewed = hierarchy.rotate(now, rng);
   TRY(write_levels(folder, hierarchy, renewed));
   return hierarchy;

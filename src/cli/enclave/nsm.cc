@@ -56,11 +56,15 @@ Bytes break_signature(Bytes response) {
 Result<runtime::NsmHandler> make_nsm(const os::Paths& paths, const runtime::NsmIdentity& identity, const Clock& clock, Rng& rng) {
   const std::size_t instance_end = identity.module_id.rfind("-enc");
   const attestation::HierarchyNames names{.region = identity.region, .instance_id = identity.module_id.substr(0, instance_end)};
-  // Another process may make it at the same time: whose it is does not matter.
-  const Result<void> made = pki::init(paths.pki(), names, clock.now(), rng);
-  if (!made && made.error().code() != ErrorCode::kConflict) return made.error();
   // An enclave that could never attest must not start.
-  TRY(pki::load_current(paths.pki(), names, clock.now(), rng));
+  auto current = pki::load_current(paths.pki(), names, clock.now(), rng);
+  if (!current && current.error().code() == ErrorCode::kNotFound) {
+    // Another process may make it at the same time: whose it is does not matter.
+    const Result<void> made = pki::init(paths.pki(), names, clock.now(), rng);
+    if (!made && made.error().code() != ErrorCode::kConflict) return made.error();
+    current = pki::load_current(paths.pki(), names, clock.now(), rng);
+  }
+  TRY(std::move(current));
 
   const runtime::Faults faults = identity.faults;
   if (faults.has(runtime::Fault::kNsmError))
