@@ -13,6 +13,8 @@ class ByteSource {
   virtual ~ByteSource() = default;
   // read fills the front of `out` and returns how much; 0 means the end.
   virtual Result<std::size_t> read(std::span<std::uint8_t> out) = 0;
+  // pass moves over `count` bytes, or as many as there are, and returns how many.
+  virtual Result<std::uint64_t> pass(std::uint64_t count);
 };
 
 class ByteSink {

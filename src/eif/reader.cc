@@ -26,6 +26,10 @@ class Pass {
   Result<std::size_t> fill(std::span<std::uint8_t> out);
   Result<bool> read_section();
   Result<void> read_data(const Section& section, Bytes* keep);
+  Error ends_early(const Section& section) const {
+    return malformed("EIF: {} section at {}: {} bytes announced, the file ends at {}", to_string(section.type), section.offset,
+                     section.size, offset_);
+  }
   void check();
   template <typename... Args>
   void violation(fmt::format_string<Args...> format, Args&&... args) {
@@ -55,13 +59,22 @@ Result<std::size_t> Pass::fill(std::span<std::uint8_t> out) {
 
 Result<void> Pass::read_data(const Section& section, Bytes* keep) {
   std::uint64_t left = section.size;
+  if (options_.known != nullptr) {
+    std::uint64_t passed = 0;
+    if (keep != nullptr) {
+      keep->resize(static_cast<std::size_t>(left));
+      passed = TRY(fill(*keep));
+    } else {
+      passed = TRY(source_.pass(left));
+      offset_ += passed;
+    }
+    if (passed < left) return ends_early(section);
+    return {};
+  }
   while (left > 0) {
     const std::shared_ptr<Bytes> piece = pieces_.take();
     const auto bytes = std::span(*piece).first(static_cast<std::size_t>(std::min<std::uint64_t>(left, kPieceBytes)));
-    if (TRY(fill(bytes)) < bytes.size()) {
-      return malformed("EIF: {} section at {}: {} bytes announced, the file ends at {}", to_string(section.type),
-                       section.offset, section.size, offset_);
-    }
+    if (TRY(fill(bytes)) < bytes.size()) return ends_early(section);
     left -= bytes.size();
     if (keep != nullptr) append(*keep, bytes);
     measurer_.update(piece, bytes);
@@ -177,8 +190,13 @@ Result<Image> Pass::run() {
   while (TRY(read_section())) {
   }
   image_.file_size = offset_;
-  image_.computed_crc = measurer_.crc();
-  image_.measurements = measurer_.so_far();
+  if (const Measured* known = options_.known) {
+    image_.computed_crc = known->crc;
+    image_.measurements = {known->pcr0, known->pcr1, known->pcr2, std::nullopt};
+  } else {
+    image_.computed_crc = measurer_.crc();
+    image_.measurements = measurer_.so_far();
+  }
   if (image_.is_signed()) {
     Result<Signature> signature = parse_signature(image_.signature);
     if (signature) {

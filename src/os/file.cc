@@ -197,4 +197,11 @@ Result<std::size_t> FdSource::read(std::span<std::uint8_t> out) {
   }
 }
 
+Result<std::uint64_t> FdSource::pass(std::uint64_t count) {
+  count = std::min(count, left_);
+  offset_ += count;
+  left_ -= count;
+  return count;
+}
+
 }  // namespace casemate::os

@@ -20,6 +20,9 @@ struct Paths {
   Path pki() const { return home / "pki"; }
   Path ca_certificate() const { return home / "ca" / "ca.pem"; }
   Path credentials() const { return home / "credentials"; }
+  // What can be made again: measured images, unpacked roots.
+  Path measured_images() const { return home / "cache" / "images"; }
+  Path unpacked_roots() const { return home / "cache" / "roots"; }
   Path audit() const { return home / "audit.jsonl"; }
 };
 

@@ -14,6 +14,8 @@
 
 #include "base/bytes.h"
 #include "base/fd.h"
+#include "eif/measure.h"
+#include "runtime/file_identity.h"
 
 namespace casemate::runtime {
 
@@ -24,8 +26,15 @@ struct GuestImage {
     std::uint64_t offset;
     std::uint64_t size;
   };
+  // What was measured of the file, and the state of the file that it was measured in.
+  struct Content {
+    FileIdentity file;
+    eif::Measurements measurements;
+  };
   UniqueFd file;
   std::vector<Range> ramdisks;
+  // A backend refuses, or unpacks again, what is no longer this; unset: whatever is in the file.
+  std::optional<Content> content;
 };
 
 struct GuestSpec {
@@ -43,6 +52,8 @@ struct GuestSpec {
   std::function<Bytes(ByteView request)> nsm;
   // Called, from a thread of the backend's, when the application begins to listen on a vsock port.
   std::function<void(std::uint32_t port)> on_listen;
+  // Takes what an operator should know of a start that succeeds all the same; a line of text.
+  std::function<void(std::string_view text)> on_event;
   // How long each NSM request takes at least (fault injection). The guest's end does not wait for it.
   std::chrono::milliseconds nsm_delay{0};
   // The guest stops before its heartbeat (fault injection).
