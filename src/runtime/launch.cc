@@ -91,28 +91,25 @@ Result<void> check_cpus(const RunRequest& request) {
 
 struct OpenImage {
   UniqueFd file;
-  std::uint64_t size;
   FileIdentity identity;
+  bool settled;  // whoever writes to it from now on gives it another identity
   eif::Image image;
 };
 
 // inspect_image reads the image, measuring it only where that has not been done yet.
-Result<eif::Image> inspect_image(int file, const FileIdentity& identity, const Host& host) {
+Result<eif::Image> inspect_image(int file, const FileIdentity& identity, bool settled, const Host& host) {
   os::FdSource source(file, 0, identity.size);
   const MeasuredImages records(host.registry.paths().measured_images());
   if (const std::optional<eif::Measured> known = records.find(identity); known.has_value()) {
     Result<eif::Image> image = eif::inspect(source, {.lanes = nullptr, .progress = {}, .known = &*known});
     if (image && image->crc_ok()) return image;
   }
-  timespec begun{};
-  ::clock_gettime(CLOCK_REALTIME, &begun);
   const std::unique_ptr<eif::Lanes> lanes = host.make_lanes ? host.make_lanes() : nullptr;
   os::FdSource whole(file, 0, identity.size);
   eif::Image image = TRY(eif::inspect(whole, {.lanes = lanes.get(), .progress = {}, .known = nullptr}));
   struct stat after {};
   if (::fstat(file, &after) != 0) return errno_error("image");
-  // Written to just before, or meanwhile, the file may hold what was not measured without looking any different.
-  if (image.crc_ok() && is_settled(identity, begun) && identity_of(after) == identity)
+  if (image.crc_ok() && settled && identity_of(after) == identity)
     records.keep(identity, {image.measurements.pcr0, image.measurements.pcr1, image.measurements.pcr2, image.computed_crc});
   return image;
 }
@@ -133,13 +130,16 @@ Result<OpenImage> open_image(const RunRequest& request, const Host& host, StartS
 
   step = StartStep::kReadImage;
   const FileIdentity identity = identity_of(status);
-  eif::Image image = TRY(inspect_image(file.get(), identity, host).in(request.eif_path));
+  timespec begun{};
+  ::clock_gettime(CLOCK_REALTIME, &begun);
+  const bool settled = is_settled(identity, begun);
+  eif::Image image = TRY(inspect_image(file.get(), identity, settled, host).in(request.eif_path));
   if (!image.crc_ok()) return malformed("{}: checksum {:08x}, want {:08x}", request.eif_path, image.computed_crc, image.header.crc);
   if (!image.violations.empty()) return malformed("{}: {}", request.eif_path, image.violations.front());
 
   step = StartStep::kSignature;
   TRY(eif::check_signature(image, host.clock.now()).in(request.eif_path));
-  return OpenImage{std::move(file), size, identity, std::move(image)};
+  return OpenImage{std::move(file), identity, settled, std::move(image)};
 }
 
 struct ConsolePipe {
@@ -162,7 +162,8 @@ std::string trust_anchors(const os::Paths& paths) {
 }
 
 GuestImage guest_image(OpenImage opened) {
-  GuestImage image{std::move(opened.file), {}, GuestImage::Content{opened.identity, opened.image.measurements}};
+  GuestImage image{std::move(opened.file), {}, std::nullopt};
+  if (opened.settled) image.content = GuestImage::Content{opened.identity, opened.image.measurements};
   for (const eif::Section& ramdisk : opened.image.ramdisks()) image.ramdisks.push_back({ramdisk.offset, ramdisk.size});
   return image;
 }
@@ -276,7 +277,7 @@ Result<StartedGuest> start_guest(const RunRequest& request, Host& host, Entry& e
   spec.on_event = [&log = host.log, id = entry.id](std::string_view text) { log.warn("enclave-start", {{"id", id}, {"note", std::string(text)}}); };
   if (request.faults.has(Fault::kSlowNsm)) spec.nsm_delay = kSlowNsmDelay;
   spec.hang_at_boot = request.faults.has(Fault::kBootHang);
-  spec.boot_timeout = boot_patience(request, opened.size);
+  spec.boot_timeout = boot_patience(request, opened.identity.size);
   Result<std::unique_ptr<Guest>> guest = host.backend.start(guest_image(std::move(opened)), std::move(spec));
   if (!guest) {
     if (console.ours) keep_console(request, host, entry, console.ours.get());
@@ -336,7 +337,7 @@ Result<Launched> launch(const RunRequest& request, Host& host, const std::functi
   std::unique_ptr<Publisher> publisher;
   if (!request.published.empty()) publisher = TRY(Publisher::start(paths.fabric().native(), entry.cid, request.published));
 
-  const std::chrono::milliseconds patience = boot_patience(request, opened.size);
+  const std::chrono::milliseconds patience = boot_patience(request, opened.identity.size);
   say("Start allocating memory...\n");
   step = StartStep::kBoot;
   TRY(check_architecture(opened.image.header));

@@ -24,6 +24,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -696,6 +697,106 @@ static int fidelity(void) {
   return 0;
 }
 
+static int remove_all(const char *path) {
+  char command[300];
+  const char *name;
+  DIR *folder = opendir(path);
+  for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+    name = entry->d_name;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) continue;
+    snprintf(command, sizeof command, "%s/%s", path, name);
+    if (unlink(command) != 0) remove_all(command);
+  }
+  if (folder != NULL) closedir(folder);
+  return rmdir(path);
+}
+
+static int holds(const char *path, const char *want) {
+  char text[256] = {0};
+  int fd = open(path, O_RDONLY);
+  ssize_t count = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+  if (fd >= 0) close(fd);
+  return count >= 0 && strcmp(text, want) == 0;
+}
+
+static void put(const char *path, const char *text, int flags) {
+  int fd = open(path, O_WRONLY | O_CREAT | flags, 0644);
+  CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+  CHECK(close(fd) == 0);
+}
+
+// files: what a program may do to the files that its image brought, whatever they lie on. `host` must not be seen.
+static int files(const char *host) {
+  char text[65536] = {0};
+  struct stat before, status;
+  const int single = access("/single-id", F_OK) == 0;
+  int fd = open("/proc/self/mountinfo", O_RDONLY);
+  for (ssize_t count = 1, size = 0; count > 0; size += count) CHECK((count = read(fd, text + size, sizeof text - 1 - (size_t)size)) >= 0);
+  close(fd);
+  CHECK(strstr(text, host) == NULL && access("/.lower", F_OK) != 0 && access("/.upper", F_OK) != 0);
+
+  // Contents: written in place, appended to, cut, replaced; a descriptor opened before sees what its file has.
+  put("/data/a", "B", 0);
+  CHECK(holds("/data/a", "Blpha\n"));
+  put("/data/a", "more", O_APPEND);
+  CHECK(holds("/data/a", "Blpha\nmore"));
+  CHECK(truncate("/data/b", 2) == 0 && holds("/data/b", "be"));
+  put("/data/c.new", "new", 0);
+  CHECK(rename("/data/c.new", "/data/c") == 0 && holds("/data/c", "new"));
+  CHECK(rename("/data/a", "/data/A") == 0 && access("/data/a", F_OK) != 0 && holds("/data/A", "Blpha\nmore"));
+
+  // Names: removed ones stay so, folders come back empty, hard links are one file.
+  CHECK(unlink("/data/b") == 0 && access("/data/b", F_OK) != 0);
+  CHECK(remove_all("/data/inner") == 0 && mkdir("/data/inner", 0700) == 0 && count_entries("/data/inner") == 0);
+  put("/data/inner/deep", "again", 0);
+  CHECK(link("/data/inner/deep", "/data/second") == 0 && stat("/data/second", &status) == 0 && status.st_nlink == 2);
+  CHECK(link("/data/d", "/data/e") == 0);
+  put("/data/e", "D", 0);
+  CHECK(holds("/data/d", "Delta\n"));
+  CHECK(unlink("/bin/link") == 0 && symlink("/probe", "/bin/link") == 0 && access("/bin/link", X_OK) == 0);
+  // A folder of the image may have to be copied, as mv does; one made here not.
+  CHECK(rename("/data/inner", "/data/outer") == 0 && holds("/data/outer/deep", "again"));
+  CHECK(mkdir("/fresh", 0755) == 0 && rename("/fresh", "/data/fresh") == 0);
+  CHECK(rename("/data/kept", "/data/moved") == 0 || errno == EXDEV);
+
+  // Attributes.
+  CHECK(chmod("/data/d", 02711) == 0 && stat("/data/d", &status) == 0 && (status.st_mode & 07777) == 02711);
+  CHECK(single || (chown("/data/d", 12, 34) == 0 && stat("/data/d", &status) == 0 && status.st_uid == 12 && status.st_gid == 34));
+  const struct timespec times[2] = {{1000, 0}, {2000, 0}};
+  CHECK(utimensat(AT_FDCWD, "/data/d", times, 0) == 0 && stat("/data/d", &status) == 0 && status.st_mtime == 2000);
+  CHECK(stat("/data", &before) == 0 && chmod("/data", 0700) == 0 && stat("/data", &status) == 0 && status.st_ino == before.st_ino);
+
+  // Unnamed files, maps, locks, holes.
+  fd = open("/data", O_TMPFILE | O_RDWR, 0600);
+  if (fd >= 0) close(fd);
+  CHECK(fd >= 0 || errno == EOPNOTSUPP);
+  fd = open("/probe", O_RDONLY);
+  void *map = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+  CHECK(map != MAP_FAILED && memcmp(map, "\177ELF", 4) == 0);
+  close(fd);
+  fd = open("/data/f", O_RDWR);
+  char *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  CHECK(shared != MAP_FAILED);
+  shared[0] = 'F';
+  CHECK(msync(shared, 4096, MS_SYNC) == 0 && holds("/data/f", "Foxtrot\n"));
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  CHECK(fcntl(fd, F_SETLK, &lock) == 0 && ftruncate(fd, 1 << 20) == 0);
+  close(fd);
+
+  // The root is as large as the enclave's memory at most, and full is full, not the end.
+  struct statvfs space;
+  CHECK(statvfs("/", &space) == 0 && space.f_blocks * space.f_frsize <= 256ul << 20);
+  fd = open("/data/full", O_CREAT | O_WRONLY, 0600);
+  static char block[1 << 20];
+  ssize_t count = 0;
+  // A control group may be the tighter bound and would end this process: half of it is enough to see that it grows.
+  for (int i = 0; i < 100 && (count = write(fd, block, sizeof block)) == (ssize_t)sizeof block; ++i) continue;
+  CHECK(count == (ssize_t)sizeof block || errno == ENOSPC);
+  close(fd);
+  CHECK(unlink("/data/full") == 0);
+  return 0;
+}
+
 // As much memory as there is: the guest's own limit answers, by ENOMEM or by ending this process.
 static int memory_bomb(void) {
   for (long megabytes = 0; megabytes < 65536; ++megabytes) {
@@ -945,6 +1046,7 @@ int main(int argc, char **argv) {
   if (strcmp(scenario, "nsm-storm") == 0) return nsm_storm((int)number);
   if (strcmp(scenario, "inherited") == 0) return inherited((int)number);
   if (strcmp(scenario, "fidelity") == 0) return fidelity();
+  if (strcmp(scenario, "files") == 0) return files(argv[2]);
   if (strcmp(scenario, "escape") == 0) return escape((pid_t)number);
   if (strcmp(scenario, "bombs") == 0) return bombs();
   if (strcmp(scenario, "memory-bomb") == 0) return memory_bomb();

@@ -20,6 +20,7 @@ namespace {
 
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
+constexpr std::uint64_t kDefaultRootCache = std::uint64_t{4} << 30;
 
 // control_fd reads the one flag; the descriptor must be open, which tells nitro-cli from a person at a shell.
 UniqueFd control_fd(int argc, char** argv) {
@@ -38,10 +39,30 @@ Result<UniqueFd> open_log(const os::Paths& paths) {
   return os::open(folder / "nitro_enclaves.log", O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600);
 }
 
+// root_cache_bytes reads CASEMATE_ROOT_CACHE: MiB, or a number with M, G or T; 0 or `off` keeps no unpacked roots.
+Result<std::uint64_t> root_cache_bytes() {
+  const char* variable = std::getenv("CASEMATE_ROOT_CACHE");
+  if (variable == nullptr || *variable == '\0') return kDefaultRootCache;
+  std::string_view text = variable;
+  if (text == "off") return std::uint64_t{0};
+  const char unit = text.back();
+  const unsigned shift = unit == 'T' || unit == 't' ? 40 : unit == 'G' || unit == 'g' ? 30 : 20;
+  if (unit < '0' || unit > '9') text.remove_suffix(1);
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool known_unit = shift != 20 || unit == 'M' || unit == 'm' || (unit >= '0' && unit <= '9');
+  if (error != std::errc() || end != text.data() + text.size() || !known_unit || number > (UINT64_MAX >> shift))
+    return malformed("CASEMATE_ROOT_CACHE: `{}`, want MiB, a number with M, G or T, or off", variable);
+  return number << shift;
+}
+
 Result<runtime::GuestExit> run(UniqueFd control, runtime::Registry& registry, const Clock& clock, const Log& log) {
   // The generator and the handlers made with it are used by the backend's threads until the guest is gone.
   crypto::SystemRng rng;
-  const std::unique_ptr<runtime::Backend> backend = TRY(runtime::sandbox::open_backend());
+  const Result<std::uint64_t> most = root_cache_bytes();
+  if (!most) log.warn("root-cache", {{"error", most.error().message()}});
+  const std::unique_ptr<runtime::Backend> backend = TRY(runtime::sandbox::open_backend(
+      {.interruptible_calls = false, .roots = registry.paths().unpacked_roots().native(), .most_root_bytes = most.ok() ? *most : 0}));
   runtime::Host host{.clock = clock,
                      .rng = rng,
                      .log = log,

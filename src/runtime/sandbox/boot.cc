@@ -33,6 +33,20 @@ Result<std::size_t> read_count(ByteReader& in, std::size_t item_size) {
 
 }  // namespace
 
+void append_lists(Bytes& out, const ListFiles& lists) {
+  append_text(out, as_bytes(lists.command));
+  append_text(out, as_bytes(lists.environment));
+}
+
+Result<ListFiles> read_lists(ByteReader& in) {
+  ListFiles lists;
+  for (std::string* list : {&lists.command, &lists.environment}) {
+    *list = as_text(TRY(read_text(in)));
+    if (list->size() > kMaxListBytes) return over_limit("list of {} bytes, want at most {}", list->size(), kMaxListBytes);
+  }
+  return lists;
+}
+
 Bytes encode_boot_spec(const BootSpec& spec) {
   Bytes out;
   append_be<4>(out, spec.supervisor);
@@ -43,6 +57,14 @@ Bytes encode_boot_spec(const BootSpec& spec) {
   append_be<1>(out, spec.many_ids ? 1 : 0);
   append_be<1>(out, spec.hang ? 1 : 0);
   append_be<1>(out, spec.interruptible ? 1 : 0);
+  append_be<1>(out, spec.fill ? 1 : 0);
+  append_be<8>(out, spec.most_entries);
+  append_be<1>(out, spec.tree ? 1 : 0);
+  if (spec.tree) {
+    append_text(out, as_bytes(spec.tree->path));
+    append_be<8>(out, spec.tree->bytes);
+    append_lists(out, spec.tree->lists);
+  }
   append_be<4>(out, spec.cpus.size());
   for (const std::uint32_t cpu : spec.cpus) append_be<4>(out, cpu);
   append_be<4>(out, spec.ramdisks.size());
@@ -67,6 +89,15 @@ Result<BootSpec> parse_boot_spec(ByteView input) {
   spec.many_ids = TRY(in.read_u8()) != 0;
   spec.hang = TRY(in.read_u8()) != 0;
   spec.interruptible = TRY(in.read_u8()) != 0;
+  spec.fill = TRY(in.read_u8()) != 0;
+  spec.most_entries = TRY(in.read_u64());
+  if (TRY(in.read_u8()) != 0) {
+    CachedTree tree;
+    tree.path = as_text(TRY(read_text(in)));
+    tree.bytes = TRY(in.read_u64());
+    tree.lists = TRY(read_lists(in));
+    spec.tree = std::move(tree);
+  }
   spec.cpus.resize(TRY(read_count(in, 4)));
   for (auto& cpu : spec.cpus) cpu = TRY(in.read_u32());
   spec.ramdisks.resize(TRY(read_count(in, 16)));

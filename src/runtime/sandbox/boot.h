@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,34 @@ namespace casemate::runtime::sandbox {
 
 // Descriptors of the init program when it is executed.
 enum BootFd : int { kKeeperChannel = 3, kGuestChannel = 4, kImageFile = 5, kConsole = 6, kBootSpec = 7, kFirstForeignFd = 8 };
+// And when it unpacks a root to be kept, a job for the keeper alone.
+inline constexpr int kFilledRoot = kGuestChannel;
+inline constexpr int kFilledLists = kConsole;
 
 // The heartbeat byte that init and the hypervisor exchange (Nitro init).
 inline constexpr std::uint8_t kHeartbeatByte = 0xB7;
+
+// Of a whole cmd or env file. The kernel bounds arguments and environment together at a quarter of the stack.
+inline constexpr std::size_t kMaxListBytes = 2 * 1024 * 1024;
+
+// ListFiles are the image's cmd and env files, one item a line, or what Nitro's init has in their place.
+struct ListFiles {
+  std::string command;
+  std::string environment;
+
+  bool operator==(const ListFiles&) const = default;
+};
+void append_lists(Bytes& out, const ListFiles& lists);
+// Errors: kMalformed, kLimit.
+Result<ListFiles> read_lists(ByteReader& in);
+
+// CachedTree is an unpacked root that the guest gets below a layer of its own; the descriptor of its folder, or of a mount
+// of it, comes with kGo.
+struct CachedTree {
+  std::string path;         // to be mounted from; empty: the descriptor is a mount
+  std::uint64_t bytes = 0;  // of the guest's memory that it takes
+  ListFiles lists;
+};
 
 struct BootSpec {
   std::uint32_t supervisor = 0;  // its pid, to notice that it died before PR_SET_PDEATHSIG was in force
@@ -34,6 +60,9 @@ struct BootSpec {
   bool many_ids = false;  // ids 0..65535 are mapped, else 0 only
   bool hang = false;           // before the heartbeat
   bool interruptible = false;  // as a kernel before 5.19 has it, for tests
+  bool fill = false;           // unpack into kFilledRoot and end
+  std::uint64_t most_entries = 0;  // that the ramdisks may have; 0 for any number
+  std::optional<CachedTree> tree;
   std::vector<std::uint32_t> cpus;
   struct Range {
     std::uint64_t offset = 0;
@@ -55,9 +84,10 @@ enum class MessageKind : std::uint8_t {
   kSockets = 's',      // answer to kWantSockets, with descriptors; kReleased follows
   kReleased = 'r',     // the keeper holds none of them any more
   kInitEnded = 'X',    // u32: wait status; the keeper ends after it
+  kFilled = 'f',       // the root is unpacked and its lists are written; it ends after it
   // From init.
   kHeartbeat = 'H',    // u8 0xB7; answered with kHeartbeat
-  kFilter = 'F',       // u8 interruptible, u64 network namespace cookie, u64 mount of /dev/nsm, u64 mount of /dev/vsock; listener
+  kFilter = 'F',       // u8 interruptible, u8 cached tree in use, u64 network namespace cookie, u64 mount of /dev/nsm, u64 mount of /dev/vsock; listener
   kStarted = 'G',      // the application was executed
   kAppEnded = 'x',     // u32: its wait status
   // From either: text of the error, first byte the ErrorCode.

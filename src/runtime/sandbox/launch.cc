@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -121,6 +122,13 @@ Error hint(Error error) {
                    "and systempaths=unconfined");
 }
 
+Result<pid_t> fork_init(int program, const std::array<int, 5>& fds) {
+  const pid_t pid = ::fork();
+  if (pid < 0) return errno_error("fork");
+  if (pid == 0) become_init(program, fds);
+  return pid;
+}
+
 // Patience bounds the whole of a boot.
 struct Patience {
   std::chrono::milliseconds all;
@@ -147,8 +155,141 @@ Result<Message> expect(const Channel& channel, const Patience& patience, Message
   return message;
 }
 
+void note(const GuestSpec& spec, std::string_view text) {
+  if (spec.on_event) spec.on_event(text);
+}
+
+// idmapped_mount gives a mount of the tree that stands nowhere yet and shows ids 0..65535 as those of the user namespace of
+// `pid`. Errors: kUnsupported where the kernel or the tree's file system cannot.
+Result<UniqueFd> idmapped_mount(int tree, pid_t pid) {
+  const std::string path = fmt::format("/proc/{}/ns/user", pid);
+  const UniqueFd users(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!users) return errno_error(path);
+  UniqueFd mount(static_cast<int>(::syscall(SYS_open_tree, tree, "", OPEN_TREE_CLONE | AT_EMPTY_PATH | O_CLOEXEC)));
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_IDMAP;
+  attributes.propagation = MS_PRIVATE;
+  attributes.userns_fd = static_cast<std::uint64_t>(users.get());
+  if (!mount || ::syscall(SYS_mount_setattr, mount.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0)
+    return unsupported("mount with mapped ids: {}", errno_error("mount_setattr").message());
+  return mount;
+}
+
+// Whose the files of a kept root are: root has them as ids 0..65535 and shows each guest its own; a user with one id has
+// no other. With subordinate ids the user could neither read nor remove them.
+bool can_keep(const IdMap& ids) {
+  return ids.means == IdMap::Means::kSelf || (ids.means == IdMap::Means::kDirect && ids.count == kGuestIds);
+}
+
+RootKey root_key(const GuestImage& image, const IdMap& ids) {
+  crypto::Hasher hasher(crypto::Hash::kSha256);
+  const eif::Measurements& measured = image.content->measurements;
+  hasher.update(measured.pcr0).update(measured.pcr1).update(measured.pcr2);
+  // The registers hash the ramdisks as one: where one ends is not in them.
+  Bytes layout;
+  for (const auto& range : image.ramdisks) append_be<8>(layout, range.size);
+  append_be<4>(layout, ids.count);
+  hasher.update(layout);
+  const Bytes digest = hasher.finish();
+  RootKey key{};
+  std::copy(digest.begin(), digest.end(), key.begin());
+  return key;
+}
+
+Result<void> check_unchanged(const GuestImage& image) {
+  if (!image.content) return {};
+  struct stat status {};
+  if (::fstat(image.file.get(), &status) != 0) return errno_error("image");
+  if (!(identity_of(status) == image.content->file)) return untrusted("image: changed since it was measured");
+  return {};
+}
+
+Result<ListFiles> read_list_file(int file) {
+  struct stat status {};
+  if (::fstat(file, &status) != 0) return errno_error("lists");
+  if (static_cast<std::uint64_t>(status.st_size) > 2 * kMaxListBytes + 16) return over_limit("lists: {} bytes", status.st_size);
+  Bytes data(static_cast<std::size_t>(status.st_size));
+  if (::pread(file, data.data(), data.size(), 0) != status.st_size) return internal("lists: short read");
+  ByteReader in(data);
+  return read_lists(in);
+}
+
+// Filler is the process that unpacks a root to be kept.
+class Filler {
+ public:
+  explicit Filler(pid_t pid) : pid_(pid) {}
+  ~Filler() {
+    ::kill(pid_, SIGKILL);
+    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
+  }
+  Filler(const Filler&) = delete;
+  Filler& operator=(const Filler&) = delete;
+  pid_t pid() const { return pid_; }
+
+ private:
+  pid_t pid_;
+};
+
+Result<ListFiles> fill_root(const Shared& shared, const GuestImage& image, const GuestSpec& spec, IdMap ids, BootSpec job, int folder) {
+  const Patience patience{spec.boot_timeout, std::chrono::steady_clock::now() + spec.boot_timeout};
+  auto channel = TRY(make_channel());
+  const UniqueFd spec_fd(::memfd_create("boot-spec", MFD_CLOEXEC));
+  const UniqueFd lists(::memfd_create("lists", MFD_CLOEXEC));
+  if (!spec_fd || !lists) return errno_error("memfd_create");
+  const Filler filler(TRY(fork_init(shared.init_program.get(), {channel[1].fd(), folder, image.file.get(), lists.get(), spec_fd.get()})));
+  channel[1].close();
+  TRY(expect(channel[0], patience, MessageKind::kMapIds, 0));
+  if (ids.means == IdMap::Means::kDirect) ids.first_uid = ids.first_gid = 0;
+  job.many_ids = TRY(apply_ids(filler.pid(), ids)).count == kGuestIds;
+  // What could not be mounted need not be unpacked.
+  if (ids.means == IdMap::Means::kDirect) TRY(idmapped_mount(folder, filler.pid()));
+  job.fill = true;
+  job.most_entries = RootCache::kMostEntries;
+  TRY(write_spec(spec_fd.get(), job));
+  TRY(channel[0].send(MessageKind::kGo));
+  TRY(expect(channel[0], patience, MessageKind::kFilled, 0));
+  TRY(check_unchanged(image));
+  return read_list_file(lists.get());
+}
+
+// obtain_root finds or makes the image's unpacked root. Without one the guest's init unpacks the image itself.
+std::optional<CachedRoot> obtain_root(const Shared& shared, const GuestImage& image, const GuestSpec& spec, const IdMap& ids, const BootSpec& boot_spec) {
+  if (!shared.roots || !image.content || !can_keep(ids) || !shared.roots->usable()) return std::nullopt;
+  const RootKey key = root_key(image, ids);
+  const auto say = [&spec](std::string_view text) { note(spec, text); };
+  std::optional<CachedRoot> root = shared.roots->find(key, say);
+  if (!root) {
+    std::uint64_t estimate = 0;
+    for (const auto& ramdisk : boot_spec.ramdisks) estimate += ramdisk.size;
+    const auto fill = [&](int folder) {
+      auto lists = fill_root(shared, image, spec, ids, boot_spec, folder);
+      if (!lists.ok() && lists.error().code() == ErrorCode::kUnsupported) shared.roots->give_up();
+      return lists;
+    };
+    root = shared.roots->make(key, estimate, fill, say);
+  }
+  // An image that does not fit is to be refused as one is that is unpacked.
+  constexpr std::uint64_t kLeastLeft = 16 << 20;
+  if (root && root->bytes + kLeastLeft > boot_spec.memory_bytes) return std::nullopt;
+  return root;
+}
+
+// lend_root gives what the guest mounts its root from; invalid where it must be unpacked after all.
+UniqueFd lend_root(Launched& guest, const GuestSpec& spec, const IdMap& ids, BootSpec& boot_spec) {
+  if (!guest.root) return {};
+  Result<UniqueFd> mount = UniqueFd(::fcntl(guest.root->tree.get(), F_DUPFD_CLOEXEC, 0));
+  if (ids.means == IdMap::Means::kDirect) mount = idmapped_mount(guest.root->tree.get(), guest.keeper);
+  if (!mount.ok()) {
+    note(spec, "unpacked root: " + mount.error().message());
+    guest.root.reset();
+    return {};
+  }
+  boot_spec.tree = CachedTree{ids.means == IdMap::Means::kDirect ? "" : guest.root->path, guest.root->bytes, guest.root->lists};
+  return mount.take();
+}
+
 // The keeper reads the spec once it is told to go on, so that it can say what its control group does not limit.
-Result<void> boot(Launched& guest, const GuestSpec& spec, const IdMap& ids, BootSpec boot_spec, int spec_fd) {
+Result<void> boot(const Shared& shared, Launched& guest, const GuestSpec& spec, const IdMap& ids, BootSpec boot_spec, int spec_fd) {
   const Patience patience{spec.boot_timeout, std::chrono::steady_clock::now() + spec.boot_timeout};
   TRY(expect(guest.keeper_channel, patience, MessageKind::kMapIds, 0));
   const CgroupLimits limits{boot_spec.memory_bytes + kInitBytes, process_limit(spec.memory_mib), spec.cpu_count};
@@ -156,8 +297,9 @@ Result<void> boot(Launched& guest, const GuestSpec& spec, const IdMap& ids, Boot
   if (!guest.cgroup.limits_memory()) boot_spec.data_bytes = boot_spec.memory_bytes;
   if (!guest.cgroup.limits_processes()) boot_spec.processes = limits.processes;
   boot_spec.many_ids = TRY(apply_ids(guest.keeper, ids).in("user namespace")).count == kGuestIds;
+  const UniqueFd tree = lend_root(guest, spec, ids, boot_spec);
   TRY(write_spec(spec_fd, boot_spec));
-  TRY(guest.keeper_channel.send(MessageKind::kGo));
+  TRY(guest.keeper_channel.send(MessageKind::kGo, {}, tree ? std::vector<int>{tree.get()} : std::vector<int>()));
 
   const Message started = TRY(expect(guest.keeper_channel, patience, MessageKind::kInitStarted, 4));
   guest.init = static_cast<pid_t>(TRY(ByteReader(started.body).read_u32()));
@@ -171,10 +313,16 @@ Result<void> boot(Launched& guest, const GuestSpec& spec, const IdMap& ids, Boot
   if (beat.body[0] != kHeartbeatByte) return internal("guest init: heartbeat {:#x}, want {:#x}", beat.body[0], kHeartbeatByte);
   TRY(guest.guest_channel.send(MessageKind::kHeartbeat, Bytes{kHeartbeatByte}));
 
-  Message filter = TRY(expect(guest.guest_channel, patience, MessageKind::kFilter, 1 + 3 * 8));
+  Message filter = TRY(expect(guest.guest_channel, patience, MessageKind::kFilter, 2 + 3 * 8));
   if (filter.fds.size() != 1) return internal("guest init: {} descriptors with its filter, want 1", filter.fds.size());
   ByteReader body(filter.body);
   guest.interruptible = TRY(body.read_u8()) != 0 ? seccomp::Interruptible::kYes : seccomp::Interruptible::kNo;
+  const bool cached = TRY(body.read_u8()) != 0;
+  if (guest.root && !cached) {
+    note(spec, "unpacked root: this kernel cannot put a guest's own layer over it; images are unpacked at each start");
+    shared.roots->give_up();
+    guest.root.reset();
+  }
   guest.network_cookie = TRY(body.read_u64());
   guest.nsm_mount = TRY(body.read_u64());
   guest.vsock_mount = TRY(body.read_u64());
@@ -187,22 +335,23 @@ Result<void> boot(Launched& guest, const GuestSpec& spec, const IdMap& ids, Boot
 Result<Launched> launch(const Shared& shared, const GuestImage& image, const GuestSpec& spec) {
   const IdMap ids = plan_ids(spec.cid);
   BootSpec boot_spec = TRY(make_spec(image, spec, shared));
+  Launched guest;
+  guest.root = obtain_root(shared, image, spec, ids, boot_spec);
   auto keeper = TRY(make_channel());
   auto guest_ends = TRY(make_channel());
 
   const UniqueFd spec_fd(::memfd_create("boot-spec", MFD_CLOEXEC));
   if (!spec_fd) return errno_error("memfd_create");
 
-  Launched guest;
-  guest.keeper = ::fork();
-  if (guest.keeper < 0) return errno_error("fork");
-  if (guest.keeper == 0)
-    become_init(shared.init_program.get(), {keeper[1].fd(), guest_ends[1].fd(), image.file.get(), spec.console.get(), spec_fd.get()});
+  guest.keeper = TRY(fork_init(shared.init_program.get(),
+                               {keeper[1].fd(), guest_ends[1].fd(), image.file.get(), spec.console.get(), spec_fd.get()}));
   keeper[1].close();
   guest_ends[1].close();
   guest.keeper_channel = std::move(keeper[0]);
   guest.guest_channel = std::move(guest_ends[0]);
-  if (auto booted = boot(guest, spec, ids, std::move(boot_spec), spec_fd.get()); !booted.ok()) {
+  auto booted = boot(shared, guest, spec, ids, std::move(boot_spec), spec_fd.get());
+  if (booted.ok() && !guest.root) booted = check_unchanged(image);
+  if (!booted.ok()) {
     stop(guest);
     return booted.error();
   }

@@ -9,6 +9,7 @@
 #include "runtime/backend.h"
 #include "runtime/sandbox/boot.h"
 #include "runtime/sandbox/cgroup.h"
+#include "runtime/sandbox/root_cache.h"
 #include "seccomp/notify.h"
 
 namespace casemate::runtime::sandbox {
@@ -26,6 +27,7 @@ struct Launched {
   std::uint64_t nsm_mount = 0;
   std::uint64_t vsock_mount = 0;
   Cgroup cgroup;
+  std::optional<CachedRoot> root;  // what the guest's root is made of, unless it was unpacked for it
 };
 
 // embed_init gives a descriptor of the init program, to execute from memory. Errors: kInternal.
@@ -36,10 +38,11 @@ struct Shared {
   UniqueFd init_program;
   Bytes filter;
   bool interruptible = false;  // notified calls, as on kernels before 5.19
+  std::optional<RootCache> roots;
 };
 
 // launch must be called by the thread that outlives the guest: the kernel kills the guest when that thread ends. Errors:
-// kMalformed (image), kUnsupported (this machine, with a hint), kLimit (memory), kInternal; nothing is left then.
+// kMalformed (image), kUntrusted (the image is no longer what was measured), kUnsupported (this machine, with a hint), kLimit (memory), kInternal; nothing is left then.
 Result<Launched> launch(const Shared& shared, const GuestImage& image, const GuestSpec& spec);
 
 // stop kills what is left of a guest and waits for it.

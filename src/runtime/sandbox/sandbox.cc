@@ -339,7 +339,8 @@ Result<std::unique_ptr<Backend>> open_backend(const Options& options) {
   raise_file_limit();
   remove_leftovers();
   const auto program = TRY(guest_filter());
-  Shared shared{TRY(embed_init()), bytes_of_program(program), options.interruptible_calls};
+  Shared shared{TRY(embed_init()), bytes_of_program(program), options.interruptible_calls, {}};
+  if (options.most_root_bytes != 0) shared.roots.emplace(options.roots, options.most_root_bytes);
   return std::unique_ptr<Backend>(std::make_unique<SandboxBackend>(std::move(shared)));
 }
 

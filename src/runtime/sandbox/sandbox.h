@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "runtime/backend.h"
 
@@ -12,6 +13,9 @@ namespace casemate::runtime::sandbox {
 struct Options {
   // Lets signals interrupt emulated calls at any point, as they do on kernels before 5.19. For tests.
   bool interruptible_calls = false;
+  // Where unpacked roots are kept for the next start of an image, and how much they may take together; 0 keeps none.
+  std::string roots;
+  std::uint64_t most_root_bytes = 0;
 };
 
 // open_backend makes ready what guests share, and raises this process's soft limit of open files to the hard one. Works

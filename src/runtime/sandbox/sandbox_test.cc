@@ -2,6 +2,7 @@
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -9,18 +10,36 @@
 #include <sys/wait.h>
 
 #include <atomic>
+#include <map>
 #include <set>
 #include <thread>
 
 #include "runtime/sandbox/id_map.h"
 #include "runtime/sandbox/policy.h"
+#include "runtime/sandbox/root_cache.h"
 #include "runtime/sandbox/test_guest.h"
+#include "runtime/sandbox/tree.h"
 
 namespace casemate::runtime::sandbox {
 namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+
+TestImage files_image(const std::string& scenario, const std::string& argument) {
+  TestImage image = probe_image({scenario, argument});
+  const auto file = [&](std::string name, std::string text) { image.files.push_back({std::move(name), cpio::kRegular | 0644, std::move(text), 0, 0}); };
+  image.files.push_back({"rootfs/data", cpio::kDirectory | 0755, "", 0, 0});
+  file("rootfs/data/a", "alpha\n");
+  file("rootfs/data/b", "beta\n");
+  file("rootfs/data/c", "gamma\n");
+  file("rootfs/data/d", "delta\n");
+  file("rootfs/data/f", "foxtrot\n");
+  file("rootfs/data/inner/deep", "deep\n");
+  file("rootfs/data/inner/deeper/deep", "deeper\n");
+  file("rootfs/data/kept/file", "kept\n");
+  return image;
+}
 
 TEST_F(SandboxTest, RunsTheApplicationAndShowsTheStepsOfItsStart) {
   auto guest = start(probe_image({"hello"}));
@@ -38,7 +57,9 @@ TEST_F(SandboxTest, NsmBehavesAsItsDriver) { run({"nsm"}); }
 TEST_F(SandboxTest, VsockBehavesAsLinux) { run({"vsock"}); }
 TEST_F(SandboxTest, SignalsInterruptAndRestartCalls) { run({"signals"}); }
 TEST_F(SandboxTest, CallsThatSignalsInterruptAreDoneOnce) {
-  auto backend = open_backend({.interruptible_calls = true});
+  Options interruptible = options();
+  interruptible.interruptible_calls = true;
+  auto backend = open_backend(interruptible);
   ASSERT_THAT(backend, IsOk());
   backend_ = backend.take();
   run({"signals"});
@@ -63,6 +84,163 @@ TEST_F(SandboxTest, CallsThatSignalsInterruptAreDoneOnce) {
   EXPECT_EQ(requests, 200);
 }
 TEST_F(SandboxTest, TheGuestSeesAnEnclave) { run({"fidelity"}); }
+TEST_F(SandboxTest, TheImagesFilesAreTheGuestsOwn) {
+  auto guest = start(files_image("files", folder_));
+  ASSERT_THAT(guest, IsOk()) << console_until_now();
+  const auto exit = wait(**guest);
+  guest->reset();
+  ASSERT_TRUE(exit.has_value());
+  EXPECT_EQ(exit->status, 0) << console();
+}
+
+// With kept roots whatever the environment says.
+class KeptRootsTest : public SandboxTest {
+ protected:
+  void SetUp() override {
+    SandboxTest::SetUp();
+    if (IsSkipped()) return;
+    if (plan_ids(0).count == kGuestIds && ::geteuid() != 0) GTEST_SKIP() << "roots are not kept for users with subordinate ids";
+    auto backend = open_backend({.interruptible_calls = false, .roots = folder_ + "/roots", .most_root_bytes = std::uint64_t{1} << 30});
+    ASSERT_THAT(backend, IsOk());
+    backend_ = backend.take();
+    run(probe_image({"hello"}));
+    if (!cache().usable()) GTEST_SKIP() << "this kernel or file system cannot share a root: " << events_;
+    EXPECT_EQ(events_, "");
+    EXPECT_EQ(entries().size(), 1U);
+  }
+  RootCache cache() const { return RootCache(folder_ + "/roots", 1); }
+  std::vector<std::string> entries() const {
+    std::vector<std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_ + "/roots")) {
+      if (entry.path().filename() != ".lock") found.push_back(entry.path().filename());
+    }
+    return found;
+  }
+  std::string tree() const { return folder_ + "/roots/" + entries().front() + "/root"; }
+  std::string run(const TestImage& image, int want = 0) {
+    auto guest = start(image);
+    EXPECT_THAT(guest, IsOk()) << console_until_now();
+    if (!guest.ok()) return {};
+    const auto exit = wait(**guest);
+    guest->reset();
+    std::string text = console();
+    EXPECT_TRUE(exit && !exit->signalled && exit->status == want) << text;
+    return text;
+  }
+};
+
+TEST_F(KeptRootsTest, ALaterStartSeesTheSameAndLeavesTheTreeAsItWas) {
+  const auto image = files_image("files", folder_);
+  run(image);
+  const auto summaries = [&] {
+    std::map<std::string, crypto::Sha256> found;
+    for (const std::string& name : entries()) {
+      const UniqueFd root(::open((folder_ + "/roots/" + name + "/root").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      const auto tree = summarize_tree(root.get(), 1000);
+      EXPECT_THAT(tree, IsOk());
+      if (tree.ok()) found[name] = tree->digest;
+    }
+    return found;
+  };
+  const auto before = summaries();
+  EXPECT_EQ(before.size(), 2U);
+  // All that it does to the files it could do again: none of it reached the tree.
+  run(image);
+  run(probe_image({"fidelity"}));
+  run(probe_image({"fidelity"}));
+  auto after = summaries();
+  EXPECT_EQ(after.size(), 3U);
+  for (const auto& [name, digest] : before) EXPECT_EQ(after[name], digest);
+  EXPECT_EQ(events_, "");
+}
+
+TEST_F(KeptRootsTest, AChangedTreeIsNotRunAndSaidSo) {
+  const std::string text = read_whole(tree() + "/etc/ssl/certs/ca-certificates.crt");
+  ASSERT_EQ(text, "IMAGE ANCHOR\n");
+  std::ofstream(tree() + "/etc/ssl/certs/ca-certificates.crt") << "HOSTS ANCHOR\n";
+  run(probe_image({"hello"}));
+  EXPECT_THAT(events_, HasSubstr("changed since it was unpacked"));
+  EXPECT_EQ(read_whole(tree() + "/etc/ssl/certs/ca-certificates.crt"), text);
+}
+
+TEST_F(KeptRootsTest, AnImageThatChangedSinceItWasMeasuredIsNotRun) {
+  auto image = probe_image({"exit", "3"}).pack();
+  const UniqueFd file(::fcntl(image.file.get(), F_DUPFD_CLOEXEC, 0));
+  do {
+    ASSERT_EQ(::pwrite(file.get(), "x", 1, 0), 1);
+    struct stat status {};
+    ASSERT_EQ(::fstat(file.get(), &status), 0);
+    if (!(identity_of(status) == image.content->file)) break;
+  } while (true);
+  EXPECT_THAT(backend_->start(std::move(image), spec()), IsError(ErrorCode::kUntrusted, HasSubstr("changed")));
+  EXPECT_EQ(entries().size(), 1U);
+}
+
+TEST_F(KeptRootsTest, ImagesThatDifferOnlyInWhereARamdiskEndsAreTwo) {
+  auto image = probe_image({"exit", "4"}).pack();
+  const auto whole = image.ramdisks.back();
+  auto split = probe_image({"exit", "4"}).pack();
+  split.content->measurements = image.content->measurements;
+  split.ramdisks.back().size -= 512;
+  split.ramdisks.push_back({whole.offset + whole.size - 512, 512});
+  for (GuestImage* one : {&image, &split}) {
+    auto guest = backend_->start(std::move(*one), spec());
+    if (guest.ok()) (void)wait(**guest);
+  }
+  EXPECT_GE(entries().size(), 2U);
+}
+
+TEST_F(KeptRootsTest, AnImageReachesNothingBesideItsTree) {
+  auto image = probe_image({"hello"});
+  image.files.push_back({"rootfs/../../../escaped", cpio::kRegular | 0644, "x", 0, 0});
+  image.files.push_back({"rootfs/out", cpio::kSymlink | 0777, folder_, 0, 0});
+  image.files.push_back({"rootfs/up", cpio::kSymlink | 0777, "../../..", 0, 0});
+  image.files.push_back({"rootfs/out/escaped", cpio::kRegular | 0644, "x", 0, 0});
+  image.files.push_back({"rootfs/up/escaped", cpio::kRegular | 0644, "x", 0, 0});
+  auto guest = start(image);
+  if (guest.ok()) (void)wait(**guest);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_)) {
+    EXPECT_TRUE(entry.path().filename() != "escaped" || entry.path().native().find("/root/") != std::string::npos) << entry.path();
+  }
+}
+
+TEST_F(KeptRootsTest, ADamagedImageIsRefusedAsEver) {
+  auto image = probe_image({"hello"});
+  image.files.push_back({"rootfs/bin/..", cpio::kRegular | 0644, "x", 0, 0});
+  EXPECT_THAT(start(image), IsError(ErrorCode::kMalformed, HasSubstr("not a file's name")));
+  EXPECT_EQ(entries().size(), 1U);
+}
+
+TEST_F(KeptRootsTest, AFullDiskCostsTheCacheOnly) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs a mount";
+  const std::string small = folder_ + "/small";
+  ASSERT_TRUE(std::filesystem::create_directory(small));
+  ASSERT_EQ(::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=300m"), 0);
+  auto backend = open_backend({.interruptible_calls = false, .roots = small + "/roots", .most_root_bytes = std::uint64_t{1} << 30});
+  ASSERT_THAT(backend, IsOk());
+  backend_ = backend.take();
+  auto large = probe_image({"hello"});
+  large.files.push_back({"rootfs/large", cpio::kRegular | 0644, std::string(60 << 20, 'x'), 0, 0});
+  EXPECT_THAT(run(large), HasSubstr("hello from the guest"));
+  backend_.reset();
+  EXPECT_TRUE(std::filesystem::is_empty(small + "/roots") || std::distance(std::filesystem::directory_iterator(small + "/roots"), {}) == 1);
+  EXPECT_EQ(::umount2(small.c_str(), 0), 0) << "something of a guest holds it";
+}
+
+TEST_F(KeptRootsTest, NothingHoldsARootWhenItsGuestHasEnded) {
+  const std::string entry = folder_ + "/roots/" + entries().front();
+  {
+    auto guest = start(probe_image({"hello"}));
+    ASSERT_THAT(guest, IsOk());
+    const UniqueFd folder(::open(entry.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    EXPECT_EQ(::flock(folder.get(), LOCK_EX | LOCK_NB), -1);
+    (void)wait(**guest);
+  }
+  const UniqueFd folder(::open(entry.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  EXPECT_EQ(::flock(folder.get(), LOCK_EX | LOCK_NB), 0);
+  EXPECT_EQ(read_whole("/proc/self/mountinfo").find(folder_), std::string::npos);
+}
+
 TEST_F(SandboxTest, TenThousandConnectionsAreOpenAtOnce) { run({"many", "5000"}); }
 
 TEST_F(SandboxTest, AHostileGuestReachesNothingOutside) {
@@ -375,7 +553,7 @@ TEST_F(SandboxTest, DiesWithItsSupervisor) {
   ASSERT_EQ(::pipe(ends), 0);
   const pid_t supervisor = ::fork();
   if (supervisor == 0) {
-    auto backend = open_backend();
+    auto backend = open_backend(options());
     auto guest = (*backend)->start(probe_image({"family"}).pack(), spec());
     const pid_t init = guest.ok() ? (*guest)->pid() : -1;
     (void)!::write(ends[1], &init, sizeof init);
@@ -401,7 +579,7 @@ TEST_F(SandboxTest, AnInterruptedSupervisorStartLeavesNothing) {
     ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
     const pid_t supervisor = ::fork();
     if (supervisor == 0) {
-      auto backend = open_backend();
+      auto backend = open_backend(options());
       GuestSpec own = spec();
       own.console.reset(::fcntl(ends[1], F_DUPFD_CLOEXEC, 0));
       auto guest = (*backend)->start(probe_image({"family"}).pack(), std::move(own));
@@ -444,7 +622,7 @@ int run_self(const std::string& filter, const std::vector<std::pair<std::string,
 
 constexpr char kAsAnyUser[] =
     "SandboxTest.NsmBehavesAsItsDriver:SandboxTest.VsockBehavesAsLinux:SandboxTest.TheGuestSeesAnEnclave:SandboxTest.AHostile*:"
-    "SandboxTest.Serves*:SandboxTest.Calls*:SandboxTest.AStaticGo*:SandboxTest.Ends*:SandboxTest.DiesWith*:SandboxTest.Bombs*";
+    "KeptRootsTest.*:SandboxTest.TheImagesFiles*:SandboxTest.Serves*:SandboxTest.Calls*:SandboxTest.AStaticGo*:SandboxTest.Ends*:SandboxTest.DiesWith*:SandboxTest.Bombs*";
 
 TEST(SandboxAsUser, WorksWithoutPrivilegeAndWithOneId) {
   if (::geteuid() != 0) GTEST_SKIP() << "not root: the other tests are this one";

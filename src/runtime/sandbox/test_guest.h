@@ -24,6 +24,7 @@
 #include "base/stream.h"
 #include "base/test_matchers.h"
 #include "cpio/cpio.h"
+#include "crypto/digest.h"
 #include "fabric/fabric.h"
 #include "runtime/sandbox/id_map.h"
 #include "runtime/sandbox/sandbox.h"
@@ -80,6 +81,11 @@ struct TestImage {
     image.ramdisks.push_back({all.size(), application.data().size()});
     append(all, application.data());
     EXPECT_EQ(::write(image.file.get(), all.data(), all.size()), static_cast<ssize_t>(all.size()));
+    struct stat status {};
+    EXPECT_EQ(::fstat(image.file.get(), &status), 0);
+    eif::Measurements measured;
+    measured.pcr0 = crypto::sha384(all);
+    image.content = GuestImage::Content{identity_of(status), measured};
     return image;
   }
 };
@@ -127,13 +133,23 @@ class SandboxTest : public testing::Test {
     std::string pattern = "/tmp/sandbox-test-XXXXXX";
     EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
-    auto backend = open_backend();
+    auto backend = open_backend(options());
     EXPECT_THAT(backend, IsOk());
     if (backend.ok()) backend_ = backend.take();
   }
   ~SandboxTest() override {
     backend_.reset();
     std::filesystem::remove_all(folder_);
+  }
+
+  // With CASEMATE_TEST_ROOTS every guest's root is a kept one below a layer of its own.
+  Options options() const {
+    Options out;
+    if (::getenv("CASEMATE_TEST_ROOTS") != nullptr) {
+      out.roots = folder_ + "/roots";
+      out.most_root_bytes = std::uint64_t{1} << 30;
+    }
+    return out;
   }
 
   std::string fabric() const { return folder_ + "/vsock"; }
@@ -149,6 +165,7 @@ class SandboxTest : public testing::Test {
     out.console.reset(ends[1]);
     out.fabric = fabric();
     out.trust_anchors_pem = "PLATFORM ANCHOR\n";
+    out.on_event = [this](std::string_view text) { events_ += std::string(text) + "\n"; };
     out.nsm = [](ByteView request) {
       Bytes response = to_bytes(as_bytes("pong:"));
       append(response, request);
@@ -199,6 +216,7 @@ class SandboxTest : public testing::Test {
   std::string folder_;
   std::unique_ptr<Backend> backend_;
   UniqueFd console_;
+  std::string events_;
 };
 
 }  // namespace casemate::runtime::sandbox

@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <ctime>
+#include <span>
 
 #include "runtime/sandbox/init/steps.h"
 
@@ -26,9 +27,9 @@ constexpr std::array kKeptCapabilities = {
     CAP_IPC_OWNER, CAP_SYS_CHROOT,    CAP_SYS_NICE,        CAP_SYS_BOOT, CAP_SYS_RESOURCE, CAP_MKNOD,   CAP_LEASE,
     CAP_AUDIT_WRITE, CAP_SETFCAP};
 
-Result<void> drop_capabilities() {
+Result<void> drop_capabilities(std::span<const int> keep) {
   std::uint64_t kept = 0;
-  for (const int capability : kKeptCapabilities) kept |= std::uint64_t{1} << capability;
+  for (const int capability : keep) kept |= std::uint64_t{1} << capability;
   for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
     if ((kept >> capability & 1) == 0 && ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return errno_error("capability bound");
   }
@@ -148,10 +149,19 @@ Result<void> add_trust_anchors(std::string_view pem) {
   return append_file(kStores[0], text.substr(1), O_CREAT | O_EXCL);
 }
 
+Result<void> confine_filler(int root) {
+  constexpr std::array kNeeded = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID};
+  if (::fchdir(root) != 0 || ::chroot(".") != 0) return errno_error("root to unpack into");
+  TRY(limit(RLIMIT_CORE, 0, 0));
+  TRY(drop_capabilities(kNeeded));
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno_error("PR_SET_NO_NEW_PRIVS");
+  return {};
+}
+
 Result<void> confine(const BootSpec& spec) {
   TRY(apply_limits(spec));
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno_error("no_new_privs");
-  TRY(drop_capabilities());
+  TRY(drop_capabilities(kKeptCapabilities));
   TRY(add_landlock());
   // The guest's root must not write this process's memory: it is what ends with the supervisor. This image was executed
   // outside the guest's user namespace, so a process that is not dumpable is out of the guest root's reach.

@@ -46,10 +46,10 @@ void report(const Channel& channel, const Error& error) {
   (void)channel.send(MessageKind::kFailed, body).ok();
 }
 
-Result<void> expect(const Channel& channel, MessageKind kind) {
-  const Message message = TRY(channel.receive());
+Result<Message> expect(const Channel& channel, MessageKind kind) {
+  Message message = TRY(channel.receive());
   if (message.kind != kind) return internal("boot channel: message {}, want {}", static_cast<int>(message.kind), static_cast<int>(kind));
-  return {};
+  return message;
 }
 
 Result<BootSpec> read_spec() {
@@ -152,15 +152,16 @@ std::uint32_t reap_until(pid_t application) {
   }
 }
 
-Result<void> boot(const BootSpec& spec, const Channel& channel) {
+Result<void> boot(const BootSpec& spec, const Channel& channel, UniqueFd tree) {
   const Console console(kConsole);
   TRY(die_with_parent());
   TRY(unshare_or_explain(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET, "guest"));
   if (::sethostname(spec.hostname.data(), spec.hostname.size()) != 0) return errno_error("sethostname");
   if (::setdomainname("(none)", 6) != 0) return errno_error("setdomainname");
-  const Devices devices = TRY(enter_initramfs(spec));
+  const Devices devices = TRY(enter_initramfs(spec, std::move(tree)));
   console.say("mounted initramfs, /dev/nsm present");
-  const Command command = TRY(unpack(spec, kImageFile));
+  const bool cached = mount_tree(spec);
+  const Command command = TRY(parse_lists(cached ? spec.tree->lists : TRY(unpack_root(spec, kImageFile))));
   ::close(kImageFile);
 
   while (spec.hang) ::pause();
@@ -183,6 +184,7 @@ Result<void> boot(const BootSpec& spec, const Channel& channel) {
     const std::uint64_t cookie = TRY(network_cookie());
     auto installed = TRY(seccomp::install(filter, spec.interruptible ? seccomp::Interruptible::kYes : seccomp::Interruptible::kNo));
     append_be<1>(body, installed.interruptible == seccomp::Interruptible::kYes ? 1 : 0);
+    append_be<1>(body, cached ? 1 : 0);
     append_be<8>(body, cookie);
     append_be<8>(body, devices.nsm_mount);
     append_be<8>(body, devices.vsock_mount);
@@ -194,10 +196,10 @@ Result<void> boot(const BootSpec& spec, const Channel& channel) {
   return channel.send(MessageKind::kAppEnded, number_body(reap_until(application)));
 }
 
-[[noreturn]] void run_init(const BootSpec& spec) {
+[[noreturn]] void run_init(const BootSpec& spec, UniqueFd tree) {
   const Channel channel{UniqueFd(kGuestChannel)};
   // pid 1 of the guest ignores what it has no handler for; only its keeper's namespace can kill it.
-  if (const auto done = boot(spec, channel); !done.ok()) {
+  if (const auto done = boot(spec, channel, std::move(tree)); !done.ok()) {
     report(channel, done.error());
     ::_exit(1);
   }
@@ -256,26 +258,45 @@ void start_clocks() {
   if (file) (void)!::write(file.get(), offsets.data(), offsets.size());
 }
 
+// fill_root unpacks the ramdisks for later guests. What they hold reaches nothing but the folder.
+Result<void> fill_root(const BootSpec& spec) {
+  TRY(unshare_or_explain(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET, "filler's"));
+  TRY(confine_filler(kFilledRoot));
+  Bytes lists;
+  append_lists(lists, TRY(unpack(spec, kImageFile, kFilledRoot)));
+  for (std::size_t done = 0; done < lists.size();) {
+    const ssize_t count = ::write(kFilledLists, lists.data() + done, lists.size() - done);
+    if (count < 0 && errno != EINTR) return errno_error("lists");
+    if (count > 0) done += static_cast<std::size_t>(count);
+  }
+  return {};
+}
+
 Result<void> run_keeper(const Channel& channel) {
   TRY(die_with_parent());
   TRY(unshare_or_explain(CLONE_NEWUSER, "user"));
   TRY(channel.send(MessageKind::kMapIds));
-  TRY(expect(channel, MessageKind::kGo));
+  Message go = TRY(expect(channel, MessageKind::kGo));
   const BootSpec spec = TRY(read_spec());
   ::close(kBootSpec);
   // Before the change of ids, after which the files in /proc/self are no longer this process's own.
-  start_clocks();
+  if (!spec.fill) start_clocks();
   TRY(become_root(spec));
   TRY(die_with_parent());
   if (static_cast<std::uint32_t>(::getppid()) != spec.supervisor) return unavailable("supervisor: gone");
+  if (spec.fill) {
+    TRY(fill_root(spec));
+    return channel.send(MessageKind::kFilled);
+  }
   TRY(unshare_or_explain(CLONE_NEWPID | CLONE_NEWNET, "pid and network"));
 
   const pid_t init = ::fork();
   if (init < 0) return errno_error("fork of init");
   if (init == 0) {
     ::close(kKeeperChannel);
-    run_init(spec);
+    run_init(spec, go.fds.empty() ? UniqueFd() : std::move(go.fds[0]));
   }
+  go.fds.clear();
   for (const int fd : {kGuestChannel, kImageFile, kConsole}) ::close(fd);
   ::prctl(PR_SET_NAME, "casemate-keeper", 0, 0, 0);
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <array>
@@ -94,16 +95,50 @@ Result<void> show_memory(const BootSpec& spec) {
   return {};
 }
 
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE 1
+#endif
+#ifndef MOVE_MOUNT_F_EMPTY_PATH
+#define MOVE_MOUNT_F_EMPTY_PATH 4
+#endif
+
+constexpr const char* kLower = "/.lower";
+
+// tree_mount gives a mount of the tree that stands nowhere yet.
+UniqueFd tree_mount(const std::string& path, UniqueFd tree) {
+  if (path.empty()) return tree;
+  // By its path: a mount is cloned in its own mount namespace only.
+  const UniqueFd folder(::open(path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat found{}, meant{};
+  if (!folder || ::fstat(folder.get(), &found) != 0 || ::fstat(tree.get(), &meant) != 0) return {};
+  if (found.st_dev != meant.st_dev || found.st_ino != meant.st_ino) return {};
+  UniqueFd mount(static_cast<int>(::syscall(SYS_open_tree, folder.get(), "", OPEN_TREE_CLONE | AT_EMPTY_PATH | O_CLOEXEC)));
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  if (!mount || ::syscall(SYS_mount_setattr, mount.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) return {};
+  return mount;
+}
+
+// attach_tree is no error where it fails: the ramdisks are unpacked then.
+void attach_tree(const UniqueFd& mount, const std::string& root) {
+  const std::string target = root + kLower;
+  if (!mount || ::mkdir(target.c_str(), 0700) != 0) return;
+  if (::syscall(SYS_move_mount, mount.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) ::rmdir(target.c_str());
+}
+
 std::string tmpfs_options(const BootSpec& spec, std::string_view mode) {
   return fmt::format("mode={},size={},nr_inodes={}", mode, spec.memory_bytes, std::max<std::uint64_t>(spec.memory_bytes / 4096, 65536));
 }
 
 }  // namespace
 
-Result<Devices> enter_initramfs(const BootSpec& spec) {
+Result<Devices> enter_initramfs(const BootSpec& spec, UniqueFd tree) {
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno_error("make mounts private");
+  // While the host's folders are in sight: the next mount may cover them.
+  const UniqueFd lower = spec.tree && tree ? tree_mount(spec.tree->path, std::move(tree)) : UniqueFd();
   const std::string root = TRY(scratch_folder());
   TRY(mount_on("tmpfs", root, MS_NOSUID, tmpfs_options(spec, "0755")));
+  attach_tree(lower, root);
   TRY(make_folder(root + "/.staging"));
   for (const char* name : {"/proc", "/sys", "/dev"}) TRY(make_folder(root + "/.staging" + name));
   // Before the host's own proc goes out of sight: the kernel grants a new one only beside a visible one.
@@ -117,8 +152,25 @@ Result<Devices> enter_initramfs(const BootSpec& spec) {
   return devices;
 }
 
+bool mount_tree(const BootSpec& spec) {
+  struct stat lower{};
+  if (!spec.tree || ::stat(kLower, &lower) != 0) return false;
+  // What the tree takes of the host's memory the guest has not: together they are bounded as an unpacked root is.
+  const auto resize = [&](std::uint64_t size) { return ::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_NOSUID, fmt::format("size={}", size).c_str()) == 0; };
+  // Marks of the file system that joins them, which tmpfs keeps from Linux 6.6 on.
+  const bool mounted = ::mkdir("/.upper", 0700) == 0 && ::mkdir("/.upper/data", 0755) == 0 && ::mkdir("/.upper/work", 0700) == 0 &&
+                       ::setxattr("/.upper/data", "user.casemate", "1", 1, 0) == 0 && ::removexattr("/.upper/data", "user.casemate") == 0 &&
+                       resize(spec.memory_bytes - spec.tree->bytes) && ::mkdir("/rootfs", 0755) == 0 &&
+                       ::mount("overlay", "/rootfs", "overlay", MS_NOSUID | MS_NODEV,
+                               "lowerdir=/.lower,upperdir=/.upper/data,workdir=/.upper/work,userxattr") == 0;
+  ::umount2(kLower, MNT_DETACH);
+  if (mounted) return true;
+  (void)!resize(spec.memory_bytes);
+  for (const char* folder : {"/rootfs", "/.upper/work", "/.upper/data", "/.upper", kLower}) ::rmdir(folder);
+  return false;
+}
+
 Result<void> enter_root(const BootSpec& spec) {
-  TRY(bind("/rootfs", "/rootfs"));
   for (const char* name : {"proc", "sys", "dev"}) {
     TRY(make_folder(fmt::format("/rootfs/{}", name)));
     if (::mount(fmt::format("/.staging/{}", name).c_str(), fmt::format("/rootfs/{}", name).c_str(), nullptr, MS_MOVE, nullptr) != 0)

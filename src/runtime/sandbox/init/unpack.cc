@@ -2,7 +2,7 @@
 // The application's ramdisks, unpacked as the kernel unpacks an initramfs, except that no name leads out of /rootfs.
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,8 +18,6 @@
 namespace casemate::runtime::sandbox {
 namespace {
 
-// Of a whole cmd or env file. The kernel bounds arguments and environment together at a quarter of the stack.
-constexpr std::uint64_t kMaxListBytes = 2 * 1024 * 1024;
 constexpr std::size_t kMaxSymlinkTarget = 4096;  // PATH_MAX
 
 class RangeSource final : public ByteSource {
@@ -51,11 +49,13 @@ Error step_error(std::string_view name) {
 
 class Unpacker {
  public:
-  Unpacker(int root, const BootSpec& spec) : root_(root), many_ids_(spec.many_ids), buffer_(256 * 1024) {}
+  Unpacker(int root, const BootSpec& spec)
+      : root_(root), many_ids_(spec.many_ids), most_entries_(spec.most_entries), buffer_(256 * 1024) {}
 
   Result<void> unpack(ByteSource& source) {
     cpio::Reader reader(source);
     while (auto entry = TRY(reader.next())) {
+      if (++entries_ > most_entries_ && most_entries_ != 0) return over_limit("ramdisk: more than {} entries", most_entries_);
       std::string_view name = entry->name;
       while (name.starts_with("./") || name.starts_with('/')) name.remove_prefix(name[0] == '/' ? 1 : 2);
       while (name.ends_with('/')) name.remove_suffix(1);
@@ -152,7 +152,7 @@ class Unpacker {
     const UniqueFd file(::openat(parent, last.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!file) return step_error(name);
     // newc keeps the content with the last of a file's links; the kernel joins links by inode.
-    if (entry.nlink > 1) TRY(join_links(entry, parent, last, file.get()));
+    if (entry.nlink > 1) TRY(join_links(entry, parent, last, name, file.get()));
     std::uint64_t written = 0;
     while (const std::size_t count = TRY(reader.read_data(buffer_))) {
       for (std::size_t done = 0; done < count;) {
@@ -167,16 +167,23 @@ class Unpacker {
     return {};
   }
 
-  Result<void> join_links(const cpio::Entry& entry, int parent, const std::string& last, int file) {
+  Result<void> join_links(const cpio::Entry& entry, int parent, const std::string& last, std::string_view name, int file) {
     const std::uint64_t key = std::uint64_t{entry.ino} << 32 | (entry.dev_major << 16 ^ entry.dev_minor);
-    auto& known = links_[key];
-    if (known.valid() && entry.size == 0) {
-      ::unlinkat(parent, last.c_str(), 0);
-      const std::string source = fmt::format("/.staging/proc/self/fd/{}", known.get());
-      if (::linkat(AT_FDCWD, source.c_str(), parent, last.c_str(), AT_SYMLINK_FOLLOW) != 0) return step_error(last);
-    } else {
-      known.reset(::dup(file));
+    Link& known = links_[key];
+    if (entry.size == 0 && !known.name.empty()) {
+      std::string other;
+      const auto folder = open_parent(known.name, other);
+      struct stat status{};
+      // Only what was made for this inode: a later entry may have taken the name.
+      if (folder.ok() && ::fstatat(folder->get(), other.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_ino == known.inode) {
+        ::unlinkat(parent, last.c_str(), 0);
+        if (::linkat(folder->get(), other.c_str(), parent, last.c_str(), 0) != 0) return step_error(last);
+        return {};
+      }
     }
+    struct stat status{};
+    if (::fstat(file, &status) != 0) return step_error(last);
+    known = {std::string(name), status.st_ino};
     return {};
   }
 
@@ -191,10 +198,16 @@ class Unpacker {
 
   int root_;
   bool many_ids_;
+  std::uint64_t most_entries_;
   Bytes buffer_;
   std::map<std::string, std::string> lists_;
   std::map<std::string, std::uint32_t> folders_;
-  std::map<std::uint64_t, UniqueFd> links_;
+  struct Link {
+    std::string name;
+    ino_t inode = 0;
+  };
+  std::map<std::uint64_t, Link> links_;
+  std::uint64_t entries_ = 0;
 };
 
 std::vector<std::string> split_lines(std::string_view text) {
@@ -209,20 +222,27 @@ std::vector<std::string> split_lines(std::string_view text) {
 
 }  // namespace
 
-Result<Command> unpack(const BootSpec& spec, int image) {
-  if (::mkdir("/rootfs", 0755) != 0) return errno_error("/rootfs");
-  const UniqueFd root(::open("/rootfs", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!root) return errno_error("/rootfs");
-  Unpacker unpacker(root.get(), spec);
+Result<ListFiles> unpack(const BootSpec& spec, int image, int root) {
+  Unpacker unpacker(root, spec);
   for (std::size_t i = 0; i < spec.ramdisks.size(); ++i) {
     RangeSource source(image, spec.ramdisks[i]);
     TRY(unpacker.unpack(source).in(fmt::format("ramdisk[{}]", i + 1)));
   }
   unpacker.finish();
-  Command command;
   // Nitro's init runs a shell when there is no cmd file, and gives it a PATH when there is no env file.
-  command.arguments = split_lines(unpacker.list("cmd").value_or("sh\n"));
-  command.environment = split_lines(unpacker.list("env").value_or("PATH=/sbin:/usr/sbin:/bin:/usr/bin\n"));
+  return ListFiles{unpacker.list("cmd").value_or("sh\n"), unpacker.list("env").value_or("PATH=/sbin:/usr/sbin:/bin:/usr/bin\n")};
+}
+
+Result<ListFiles> unpack_root(const BootSpec& spec, int image) {
+  if (::mkdir("/rootfs", 0755) != 0) return errno_error("/rootfs");
+  if (::mount("/rootfs", "/rootfs", nullptr, MS_BIND, nullptr) != 0) return errno_error("/rootfs");
+  const UniqueFd root(::open("/rootfs", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root) return errno_error("/rootfs");
+  return unpack(spec, image, root.get());
+}
+
+Result<Command> parse_lists(const ListFiles& lists) {
+  Command command{split_lines(lists.command), split_lines(lists.environment)};
   if (command.arguments.empty()) return malformed("ramdisk: cmd: empty, want the application's command");
   return command;
 }
