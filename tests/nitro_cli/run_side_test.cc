@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // nitro-cli run-enclave, describe-enclaves, console, terminate-enclave, logs and wait with the sandbox backend: what is
 // printed, the exit statuses, the documents that the guest gets, and what is left behind.
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <thread>
 
 #include "attestation/trust.h"
@@ -298,6 +301,86 @@ TEST_F(RunSide, FaultsShowInTheDocuments) {
   const os::Output unknown = run(image, {"--fault", "gremlins"});
   EXPECT_EQ(unknown.status, 3);
   EXPECT_THAT(unknown.err, HasSubstr("boot-hang"));
+}
+
+TEST_F(RunSide, ALaterStartOfAnImageAttestsToTheSame) {
+  const os::Path image = eif("serve");
+  const auto see = [&] {
+    const Known enclave = started(image, {"--wait-ready", "5000"});
+    const Bytes pcr0 = to_bytes(*document(enclave.cid).document().find_pcr(0));
+    EXPECT_EQ(cli({"terminate-enclave", "--enclave-id", enclave.id}).status, 0);
+    return pcr0;
+  };
+  // Old enough to be known again.
+  std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  const Bytes first = see();
+  EXPECT_EQ(see(), first);
+  EXPECT_EQ(os::list(paths_.measured_images()).take().size(), 1U);
+  ::setenv("CASEMATE_ROOT_CACHE", "off", 1);
+  EXPECT_EQ(see(), first);
+  ::unsetenv("CASEMATE_ROOT_CACHE");
+}
+
+TEST_F(RunSide, AnotherImageUnderTheSameNameIsWhatRuns) {
+  const auto see = [&](const os::Path& image) {
+    const os::Output output = run(image, {"--debug-mode"});
+    EXPECT_EQ(output.status, 0) << output.err;
+    const json::Value shown = json::parse(output.out).take();
+    const std::string id = *shown.string_at("EnclaveID");
+    EXPECT_EQ(cli({"wait", "--enclave-id", id}).status, 7);
+    return cli({"logs", "--enclave-id", id}).out;
+  };
+  const os::Path image = root_ / "image.eif";
+  ASSERT_THAT(os::write_file(image, image_of("end\nfirst"), 0600), IsOk());
+  std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  EXPECT_THAT(see(image), HasSubstr("argument 2: first\n"));
+  EXPECT_THAT(see(image), HasSubstr("argument 2: first\n"));
+  // Another file in its place.
+  ASSERT_THAT(os::write_file(image, image_of("end\nother"), 0600), IsOk());
+  EXPECT_THAT(see(image), HasSubstr("argument 2: other\n"));
+  // And other content of the same size in the same file, its mtime put back, again and again.
+  for (const std::string_view argument : {"again", "AGAIN", "agaiN"}) {
+    struct stat before {};
+    ASSERT_EQ(::stat(image.c_str(), &before), 0);
+    const Bytes content = image_of(fmt::format("end\n{}", argument));
+    const UniqueFd file(::open(image.c_str(), O_WRONLY | O_CLOEXEC));
+    ASSERT_EQ(::pwrite(file.get(), content.data(), content.size(), 0), static_cast<ssize_t>(content.size()));
+    const timespec times[2] = {before.st_atim, before.st_mtim};
+    ASSERT_EQ(::futimens(file.get(), times), 0);
+    EXPECT_THAT(see(image), HasSubstr(fmt::format("argument 2: {}\n", argument)));
+  }
+}
+
+TEST_F(RunSide, AKilledSupervisorLeavesItsRootToTheNext) {
+  const os::Path image = eif("serve");
+  std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  for (int round = 0; round < 3; ++round) {
+    const Known enclave = started(image, {"--wait-ready", "5000"});
+    ASSERT_EQ(::kill(enclave.pid, SIGKILL), 0);
+  }
+  const Known last = started(image, {"--wait-ready", "5000"});
+  EXPECT_EQ(cli({"terminate-enclave", "--enclave-id", last.id}).status, 0);
+  const auto log = os::read_file(paths_.run / "logs" / "nitro_enclaves.log", 1 << 20);
+  ASSERT_THAT(log, IsOk());
+  EXPECT_EQ(log->find("made again"), std::string::npos) << *log;
+  for (const std::string& name : os::list(paths_.unpacked_roots()).take()) EXPECT_FALSE(name.starts_with(".new-")) << name;
+}
+
+TEST_F(RunSide, StartsAtOnceOfOneNewImageAllSucceed) {
+  const os::Path image = eif("serve");
+  std::vector<std::thread> threads;
+  std::atomic<int> good = 0;
+  for (int i = 0; i < 20; ++i) {
+    threads.emplace_back([&] {
+      const os::Output output = run(image);
+      good += output.status == 0;
+      if (output.status != 0) ADD_FAILURE() << output.err;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(good, 20);
+  EXPECT_EQ(described().array().size(), 20U);
+  EXPECT_EQ(cli({"terminate-enclave", "--all"}).status, 0);
 }
 
 TEST_F(RunSide, ReadyMeansThatTheApplicationListens) {
