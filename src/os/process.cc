@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -72,10 +73,16 @@ std::optional<Stat> parse_stat(std::string_view text) {
   }
   ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
   for (const int fd : options.keep_fds) ::fcntl(fd, F_SETFD, 0);
+  // Handlers first: they are code of the parent's, in memory that is still shared.
+  for (int number = 1; number < NSIG; ++number) {
+    struct sigaction action {};
+    if (::sigaction(number, nullptr, &action) != 0 || action.sa_handler == SIG_DFL) continue;
+    if (action.sa_handler == SIG_IGN && number != SIGPIPE) continue;
+    ::signal(number, SIG_DFL);
+  }
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::signal(SIGPIPE, SIG_DFL);
   ::execvpe(argv[0], argv, envp);
   fail();
   ::_exit(127);
@@ -176,6 +183,28 @@ Result<void> end(const ProcessId& id, std::chrono::milliseconds patience) {
   return internal("process {}: still running after SIGKILL", id.pid);
 }
 
+pid_t fork_for_exec(int (*child)(void* argument), void* argument) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  // What they know of a stack would be of the child's.
+  const pid_t copy = ::fork();
+  if (copy == 0) ::_exit(child(argument));
+  return copy;
+#else
+  constexpr std::size_t kStack = 256 * 1024;
+  void* stack = ::mmap(nullptr, kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+  if (stack == MAP_FAILED) return -1;
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, &before);
+  const pid_t pid = ::clone(child, static_cast<std::uint8_t*>(stack) + kStack, CLONE_VM | CLONE_VFORK | SIGCHLD, argument);
+  const int number = errno;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  ::munmap(stack, kStack);
+  errno = number;
+  return pid;
+#endif
+}
+
 Result<ProcessId> spawn(const SpawnOptions& options) {
   CASEMATE_CHECK(!options.arguments.empty());
   int report[2];
@@ -184,9 +213,18 @@ Result<ProcessId> spawn(const SpawnOptions& options) {
   UniqueFd write_end(report[1]);
   const CStrings argv(options.arguments);
   const CStrings envp(child_environment(options.extra_environment));
-  const pid_t pid = ::fork();
+  struct Child {
+    const SpawnOptions& options;
+    char* const* argv;
+    char* const* envp;
+    int report;
+  } child{options, argv.pointers.data(), envp.pointers.data(), write_end.get()};
+  const auto run_child = [](void* argument) -> int {
+    const auto* what = static_cast<const Child*>(argument);
+    exec_child(what->options, what->argv, what->envp, what->report);
+  };
+  const pid_t pid = fork_for_exec(run_child, &child);
   if (pid < 0) return errno_error("fork");
-  if (pid == 0) exec_child(options, argv.pointers.data(), envp.pointers.data(), write_end.get());
   write_end.reset();
   auto id = identify(pid);
   int number = 0;

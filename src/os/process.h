@@ -34,6 +34,12 @@ Result<ProcessId> read_pid_file(const Path& path);
 // already gone is no error. Errors: kDenied, kInternal (still there after SIGKILL).
 Result<void> end(const ProcessId& id, std::chrono::milliseconds patience);
 
+// fork_for_exec starts a process that runs `child`, which must end in exec or _exit. Until then it shares this process's
+// memory and the calling thread waits: no page is copied, however large the process. All signals are blocked in it, and
+// `child` must unblock them, having reset their handlers. -1 and errno where there is none. `child` may not change memory
+// that this process uses.
+pid_t fork_for_exec(int (*child)(void* argument), void* argument);
+
 struct SpawnOptions {
   std::vector<std::string> arguments;  // [0] is the program's path
   std::vector<std::string> extra_environment;  // NAME=value, replacing inherited ones

@@ -48,11 +48,25 @@ bool has_option(std::string_view options, std::string_view name) {
   return false;
 }
 
-std::optional<Hierarchy> find_hierarchy(std::string_view controller) {
+std::string whole_text(const char* path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// Facts are read once for all controllers: the kernel composes them anew for each reader.
+struct Facts {
+  std::string mounts = whole_text("/proc/self/mountinfo");
+  std::string groups = whole_text("/proc/self/cgroup");
+};
+
+std::optional<Hierarchy> find_hierarchy(const Facts& facts, std::string_view controller) {
   Hierarchy found;
-  std::ifstream mounts("/proc/self/mountinfo");
+  std::istringstream mounts(facts.mounts);
   std::string line;
   while (std::getline(mounts, line) && found.mount.empty()) {
+    if (line.find(" - cgroup") == std::string::npos) continue;
     std::istringstream fields(line);
     std::string skip, root, point, type, source, options;
     fields >> skip >> skip >> skip >> root >> point;
@@ -62,7 +76,7 @@ std::optional<Hierarchy> find_hierarchy(std::string_view controller) {
     if (matches) found = {point, root, "", controller.empty()};
   }
   if (found.mount.empty()) return std::nullopt;
-  std::ifstream groups("/proc/self/cgroup");
+  std::istringstream groups(facts.groups);
   while (std::getline(groups, line)) {
     const auto first = line.find(':');
     const auto second = line.find(':', first + 1);
@@ -93,8 +107,8 @@ constexpr std::string_view kPrefix = "casemate-";
 
 // The folders in which guests' groups are made, with a slash at their end: a sibling of our own group in version 2, which
 // has no processes in inner groups, and a child of it in version 1.
-std::optional<std::string> parent_folder(std::string_view controller) {
-  const auto hierarchy = find_hierarchy(controller);
+std::optional<std::string> parent_folder(const Facts& facts, std::string_view controller) {
+  const auto hierarchy = find_hierarchy(facts, controller);
   if (!hierarchy || !hierarchy->folder()) return std::nullopt;
   std::string folder = *hierarchy->folder();
   if (hierarchy->own == "/") return folder + (folder.ends_with('/') ? "" : "/");
@@ -120,8 +134,9 @@ bool is_dead(std::string_view name) {
 std::string Cgroup::name_of(std::uint32_t cid) { return fmt::format("{}{}-{}", kPrefix, ::getpid(), cid); }
 
 void Cgroup::sweep() {
+  const Facts facts;
   for (const std::string_view controller : {"", "memory", "pids", "cpu"}) {
-    const auto parent = parent_folder(controller);
+    const auto parent = parent_folder(facts, controller);
     if (!parent) continue;
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(*parent, error)) {
@@ -142,6 +157,7 @@ Cgroup& Cgroup::operator=(Cgroup&& other) noexcept {
 
 Cgroup Cgroup::create(const std::string& name, const CgroupLimits& limits, pid_t pid) {
   Cgroup group;
+  const Facts facts;
   const auto enter = [&](const std::string& folder, auto&& configure) {
     if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) return false;
     if (configure() && write_value(folder + "/cgroup.procs", std::to_string(pid))) {
@@ -152,7 +168,7 @@ Cgroup Cgroup::create(const std::string& name, const CgroupLimits& limits, pid_t
     return false;
   };
 
-  if (const auto parent = parent_folder(""); parent && contains_word(*parent + "cgroup.subtree_control", "memory")) {
+  if (const auto parent = parent_folder(facts, ""); parent && contains_word(*parent + "cgroup.subtree_control", "memory")) {
     const std::string folder = *parent + name;
     enter(folder, [&] {
       group.memory_ = write_value(folder + "/memory.max", std::to_string(limits.memory_bytes));
@@ -165,7 +181,7 @@ Cgroup Cgroup::create(const std::string& name, const CgroupLimits& limits, pid_t
     group.memory_ = group.processes_ = false;
   }
   const auto limit_by = [&](const char* controller, const char* file, const std::string& value) {
-    const auto parent = parent_folder(controller);
+    const auto parent = parent_folder(facts, controller);
     if (!parent) return false;
     const std::string folder = *parent + name;
     return enter(folder, [&] { return write_value(folder + "/" + file, value); });

@@ -20,6 +20,7 @@
 #include <climits>
 #include <csignal>
 
+#include "os/process.h"
 #include "runtime/sandbox/id_map.h"
 
 namespace casemate::runtime::sandbox {
@@ -123,9 +124,16 @@ Error hint(Error error) {
 }
 
 Result<pid_t> fork_init(int program, const std::array<int, 5>& fds) {
-  const pid_t pid = ::fork();
+  struct Child {
+    int program;
+    const std::array<int, 5>& fds;
+  } child{program, fds};
+  const auto run_child = [](void* argument) -> int {
+    const auto* what = static_cast<const Child*>(argument);
+    become_init(what->program, what->fds);
+  };
+  const pid_t pid = os::fork_for_exec(run_child, &child);
   if (pid < 0) return errno_error("fork");
-  if (pid == 0) become_init(program, fds);
   return pid;
 }
 
