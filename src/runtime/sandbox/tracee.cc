@@ -49,15 +49,38 @@ bool Tracee::write(std::uint64_t address, ByteView data) const {
   return ::process_vm_writev(tid_, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(data.size());
 }
 
-UniqueFd Tracee::duplicate(int fd) const {
+bool Tracee::write_both(std::uint64_t address, ByteView data, std::uint64_t size_address, ByteView size) const {
+  const iovec local[2] = {{const_cast<std::uint8_t*>(data.data()), data.size()}, {const_cast<std::uint8_t*>(size.data()), size.size()}};
+  const iovec remote[2] = {{reinterpret_cast<void*>(address), data.size()}, {reinterpret_cast<void*>(size_address), size.size()}};
+  return ::process_vm_writev(tid_, local, 2, remote, 2, 0) == static_cast<ssize_t>(data.size() + size.size());
+}
+
+UniqueFd Tracee::open_process() const {
   UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, tid_, kPidfdThread)));
   if (!process && errno == EINVAL) {
     // Before 6.9 only a thread group's leader has one; threads share its table unless they took pains not to.
     const auto leader = find_field(read_status(tid_), "Tgid", 10);
     if (leader) process.reset(static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(*leader), 0)));
   }
+  return process;
+}
+
+UniqueFd Tracee::duplicate(int fd) const {
+  const UniqueFd process = open_process();
   if (!process) return {};
   return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), fd, 0)));
+}
+
+UniqueFd LastTracee::duplicate(pid_t tid, int fd) {
+  if (process_ && tid == tid_) {
+    UniqueFd file(static_cast<int>(::syscall(SYS_pidfd_getfd, process_.get(), fd, 0)));
+    // A number given to another thread meanwhile: the handle still means the one that is gone.
+    if (file || errno != ESRCH) return file;
+  }
+  tid_ = tid;
+  process_ = Tracee(tid).open_process();
+  if (!process_) return {};
+  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_getfd, process_.get(), fd, 0)));
 }
 
 std::optional<std::uint64_t> Tracee::status_field(const char* name) const {

@@ -21,6 +21,11 @@ class Tracee {
   // Both move all bytes or fail, as copy_from_user and copy_to_user.
   bool read(std::uint64_t address, std::span<std::uint8_t> out) const;
   bool write(std::uint64_t address, ByteView data) const;
+  // write_both writes a value and its size as one call of ours.
+  bool write_both(std::uint64_t address, ByteView data, std::uint64_t size_address, ByteView size) const;
+
+  // open_process gives a pidfd of the thread, or of its process before Linux 6.9. None: errno says why.
+  UniqueFd open_process() const;
 
   // duplicate gives our own descriptor of the tracee's open file: what is done to it is done to the tracee's, through
   // every duplicate in every process of the guest. None: errno says why, EBADF where the tracee has no such file.
@@ -36,6 +41,16 @@ class Tracee {
  private:
   std::optional<std::uint64_t> status_field(const char* name) const;
   pid_t tid_;
+};
+
+// LastTracee is Tracee::duplicate for many calls in a row: it keeps the handle of the thread that made the last one.
+class LastTracee {
+ public:
+  UniqueFd duplicate(pid_t tid, int fd);
+
+ private:
+  pid_t tid_ = 0;
+  UniqueFd process_;
 };
 
 }  // namespace casemate::runtime::sandbox

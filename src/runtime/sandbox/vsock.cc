@@ -158,7 +158,7 @@ void VsockEmulator::finish(const seccomp::Notification& call, Outcome outcome) {
 
 VsockEmulator::Outcome VsockEmulator::decide(const seccomp::Notification& call) {
   if (call.call == SYS_socket) return socket(call);
-  UniqueFd fd = Tracee(call.tid).duplicate(static_cast<int>(call.args[0]));
+  UniqueFd fd = last_.duplicate(call.tid, static_cast<int>(call.args[0]));
   const bool exhausted = !fd && (errno == EMFILE || errno == ENFILE);
   if (!listener_.is_valid(call.id)) return done();
   if (exhausted) return failure(ENFILE);  // we are out of descriptors, and it may be one of ours
@@ -183,8 +183,12 @@ VsockEmulator::Outcome VsockEmulator::decide(const seccomp::Notification& call) 
 }
 
 bool VsockEmulator::is_ours(int fd) {
+  if (guest_.network_cookie != 0) {
+    // What is no socket has none.
+    const auto cookie = option<std::uint64_t>(fd, SO_NETNS_COOKIE);
+    return cookie && *cookie != guest_.network_cookie;
+  }
   if (option<int>(fd, SO_DOMAIN) != AF_UNIX) return false;
-  if (guest_.network_cookie != 0) return option<std::uint64_t>(fd, SO_NETNS_COOKIE) != guest_.network_cookie;
   return made_.find(cookie_of(fd)) != nullptr || fabric::local_name(fd).ok();
 }
 

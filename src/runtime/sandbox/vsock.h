@@ -132,6 +132,7 @@ class VsockEmulator {
   std::uint32_t resolve(std::uint32_t cid) const;
 
   const seccomp::Listener& listener_;
+  LastTracee last_;
   fabric::Root root_;
   Guest guest_;
   SocketSource sockets_;

@@ -27,9 +27,8 @@ ByteView view_of(const T& value) {
 
 Errno write_sized(const Tracee& tracee, ByteView value, std::int32_t room, std::uint64_t address, std::uint64_t size_address) {
   const auto count = std::min<std::size_t>(value.size(), static_cast<std::size_t>(room));
-  if (!tracee.write(address, value.first(count))) return EFAULT;
   const auto size = static_cast<std::int32_t>(count);
-  return tracee.write(size_address, view_of(size)) ? 0 : EFAULT;
+  return tracee.write_both(address, value.first(count), size_address, view_of(size)) ? 0 : EFAULT;
 }
 
 }  // namespace
@@ -65,9 +64,8 @@ Errno write_address(const Tracee& tracee, AddressSlot slot, fabric::Address valu
   out.svm_cid = value.cid;
   out.svm_port = value.port;
   const auto count = std::min<std::size_t>(static_cast<std::size_t>(room), sizeof out);
-  if (!tracee.write(slot.address, view_of(out).first(count))) return EFAULT;
   const std::int32_t full = sizeof out;
-  return tracee.write(slot.size_address, view_of(full)) ? 0 : EFAULT;
+  return tracee.write_both(slot.address, view_of(out).first(count), slot.size_address, view_of(full)) ? 0 : EFAULT;
 }
 
 Errno read_option(const Tracee& tracee, VsockOptions& options, int name, std::uint64_t address, std::uint64_t size) {
