@@ -3,7 +3,7 @@
 """casemated's KMS over HTTPS with keep-alive, SigV4 verified, every call audited, beside nginx answering a fixed body over
 TLS in the same run. The server is held to one core, the load to another.
 
-usage: run.py BUILD [SECONDS [KEYS]]
+usage: run.py BUILD [SECONDS [KEYS [OPERATION...]]]
 """
 import base64
 import json
@@ -25,6 +25,7 @@ from casemated_under_test import REGION, Casemated  # noqa: E402
 BUILD = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build").resolve()
 SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 3
 KEYS = int(sys.argv[3]) if len(sys.argv) > 3 else 10
+ONLY = sys.argv[4:]
 PCR0 = "ab" * 48
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 
@@ -101,6 +102,8 @@ def main():
             print(f"{KEYS} keys; requests a second, p50 and p99 in microseconds; against nginx in the same minute")
             print("| | 1 conn | p99 | 32 conns | p99 | 64 conns | p50 | p99 | of nginx at 64 |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|")
             for name, parameters in operations.items():
+                if ONLY and name not in ONLY:
+                    continue
                 reference = [load(nginx_port, fixed, 64)[0]]
                 request = signed(service, name.split()[0], parameters)
                 one, some, many = (load(port, request, n) for n in (1, 32, 64))

@@ -17,6 +17,12 @@ CipherContext new_cipher_context() {
   return context;
 }
 
+const EVP_CIPHER* aes_256_gcm() {
+  static const EVP_CIPHER* const fetched = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
+  CASEMATE_CHECK(fetched != nullptr);
+  return fetched;
+}
+
 void check_sizes(ByteView key, ByteView nonce, ByteView associated_data, ByteView text) {
   CASEMATE_CHECK(key.size() == kAes256KeySize && nonce.size() == kGcmNonceSize);
   CASEMATE_CHECK(associated_data.size() <= kMaxInput && text.size() <= kMaxInput);
@@ -28,7 +34,7 @@ Bytes seal_aes_256_gcm(ByteView key, ByteView nonce, ByteView associated_data, B
   check_sizes(key, nonce, associated_data, plaintext);
   const ErrorQueueGuard guard;
   const CipherContext context = new_cipher_context();
-  CASEMATE_CHECK(EVP_EncryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key.data(), nonce.data()) == 1);
+  CASEMATE_CHECK(EVP_EncryptInit_ex(context.get(), aes_256_gcm(), nullptr, key.data(), nonce.data()) == 1);
   Bytes sealed(plaintext.size() + kGcmTagSize);
   int size = 0;
   if (!associated_data.empty()) {
@@ -52,7 +58,7 @@ Result<Secret> open_aes_256_gcm(ByteView key, ByteView nonce, ByteView associate
   const ByteView ciphertext = sealed.first(sealed.size() - kGcmTagSize);
   Bytes tag = to_bytes(sealed.last(kGcmTagSize));
   const CipherContext context = new_cipher_context();
-  CASEMATE_CHECK(EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key.data(), nonce.data()) == 1);
+  CASEMATE_CHECK(EVP_DecryptInit_ex(context.get(), aes_256_gcm(), nullptr, key.data(), nonce.data()) == 1);
   Secret plaintext = Secret::of_size(ciphertext.size());
   int size = 0;
   if (!associated_data.empty()) {

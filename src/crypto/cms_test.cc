@@ -235,6 +235,28 @@ TEST(RsaPublicKey, RefusesOtherKindsSizesAndTrailingBytes) {
               IsError(ErrorCode::kLimit, "rsa public key: 1024 bits, want 2048 to 4096"));
 }
 
+// What is not DER in full goes OpenSSL's way, with the same key as the result.
+TEST(RsaPublicKey, ReadsFormsThatOnlyOpensslKnows) {
+  const Bytes spki = test_key().public_key().spki();
+  // The outer length with a byte more than it needs.
+  Bytes longer{0x30, 0x83, 0x00};
+  append(longer, ByteView(spki).subspan(2));
+  const auto key = RsaPublicKey::parse_spki(longer);
+  ASSERT_THAT(key, IsOk());
+  EXPECT_EQ(key->spki(), spki);
+  EXPECT_EQ(RsaPublicKey::parse_spki(spki)->spki(), spki);
+  for (std::size_t i = 0; i < 40; ++i) {
+    Bytes changed = spki;
+    changed[i] ^= 0x01;
+    const unsigned char* next = changed.data();
+    EVP_PKEY* reference = d2i_PUBKEY(nullptr, &next, static_cast<long>(changed.size()));
+    if (reference == nullptr) {
+      EXPECT_FALSE(RsaPublicKey::parse_spki(changed).ok()) << i;
+    }
+    EVP_PKEY_free(reference);
+  }
+}
+
 TEST(RsaPrivateKey, RoundTripsThroughPkcs8AndOaep) {
   const auto copy = RsaPrivateKey::parse_pkcs8(test_key().pkcs8());
   ASSERT_THAT(copy, IsOk());

@@ -2,9 +2,8 @@
 #include "crypto/digest.h"
 
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 
-#include <limits>
+#include <algorithm>
 
 namespace casemate::crypto {
 namespace {
@@ -64,15 +63,34 @@ Bytes digest(Hash hash, ByteView data) {
   return Hasher(hash).update(data).finish();
 }
 
+// Two digests (RFC 2104, 2) with a fetched algorithm: OpenSSL's HMAC() looks up MAC and digest by name at every call, which
+// takes longer than the digests of a short message.
 Bytes hmac(Hash hash, ByteView key, ByteView data) {
-  CASEMATE_CHECK(key.size() <= static_cast<std::size_t>(std::numeric_limits<int>::max()));
-  // A null key pointer would make HMAC reuse an earlier key.
-  static constexpr std::uint8_t kEmpty[1] = {};
-  Bytes out(digest_size(hash));
+  const EVP_MD* const algorithm = evp(hash);
+  const auto block_size = static_cast<std::size_t>(EVP_MD_get_block_size(algorithm));
+  std::array<std::uint8_t, 128> block{};
+  CASEMATE_CHECK(block_size <= block.size());
+  const Context context = new_context();
+  std::array<std::uint8_t, EVP_MAX_MD_SIZE> digest;
   unsigned size = 0;
-  const auto* result = HMAC(evp(hash), key.empty() ? kEmpty : key.data(), static_cast<int>(key.size()),
-                            data.empty() ? kEmpty : data.data(), data.size(), out.data(), &size);
-  CASEMATE_CHECK(result != nullptr && size == out.size());
+  if (key.size() > block_size) {
+    CASEMATE_CHECK(EVP_Digest(key.data(), key.size(), block.data(), &size, algorithm, nullptr) == 1);
+  } else {
+    std::copy(key.begin(), key.end(), block.begin());
+  }
+  for (auto& byte : block) byte ^= 0x36;
+  CASEMATE_CHECK(EVP_DigestInit_ex(context.get(), algorithm, nullptr) == 1 &&
+                 EVP_DigestUpdate(context.get(), block.data(), block_size) == 1 &&
+                 EVP_DigestUpdate(context.get(), data.data(), data.size()) == 1 &&
+                 EVP_DigestFinal_ex(context.get(), digest.data(), &size) == 1);
+  for (auto& byte : block) byte ^= 0x36 ^ 0x5c;
+  Bytes out(size);
+  CASEMATE_CHECK(EVP_DigestInit_ex(context.get(), algorithm, nullptr) == 1 &&
+                 EVP_DigestUpdate(context.get(), block.data(), block_size) == 1 &&
+                 EVP_DigestUpdate(context.get(), digest.data(), size) == 1 &&
+                 EVP_DigestFinal_ex(context.get(), out.data(), &size) == 1);
+  zeroize(block.data(), block.size());
+  zeroize(digest.data(), digest.size());
   return out;
 }
 

@@ -2,12 +2,34 @@
 #include "crypto/kdf.h"
 
 #include <gmock/gmock.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "base/encoding.h"
 #include "base/test_matchers.h"
+#include "crypto/digest.h"
 
 namespace casemate::crypto {
 namespace {
+
+TEST(Hmac, GivesWhatOpensslGivesForKeysAndTextsOfEveryLength) {
+  const std::array<std::pair<Hash, const EVP_MD*>, 4> kHashes{{{Hash::kSha224, EVP_sha224()},
+                                                               {Hash::kSha256, EVP_sha256()},
+                                                               {Hash::kSha384, EVP_sha384()},
+                                                               {Hash::kSha512, EVP_sha512()}}};
+  Bytes key(1, 0x40);
+  for (std::size_t size = 0; size < 300; size += 7) {
+    key.resize(size + 1, static_cast<std::uint8_t>(size));
+    const Bytes text(300 - size, static_cast<std::uint8_t>(size * 3));
+    for (const auto& [hash, algorithm] : kHashes) {
+      std::array<std::uint8_t, EVP_MAX_MD_SIZE> wanted;
+      unsigned length = 0;
+      ASSERT_NE(HMAC(algorithm, key.data(), static_cast<int>(size), text.data(), text.size(), wanted.data(), &length), nullptr);
+      EXPECT_EQ(encode_hex(hmac(hash, ByteView(key).first(size), text)), encode_hex(ByteView(wanted).first(length))) << size;
+    }
+  }
+  EXPECT_EQ(encode_hex(hmac(Hash::kSha256, {}, {})), "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+}
 
 // RFC 7914, 12, the first vector.
 TEST(Scrypt, GivesTheStandardsVector) {

@@ -5,6 +5,8 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+#include <optional>
+
 #include "crypto/openssl.h"
 
 namespace casemate::crypto {
@@ -33,6 +35,63 @@ bool has_sound_exponent(EVP_PKEY* key) {
   return sound;
 }
 
+// What an encoder writes of an RSA key: AlgorithmIdentifier of rsaEncryption with NULL (RFC 3279, 2.3.1).
+constexpr std::uint8_t kRsaAlgorithm[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00};
+
+std::optional<ByteView> read_element(ByteReader& in, std::uint8_t tag) {
+  const auto head = in.read(2);
+  if (!head.ok() || (*head)[0] != tag) return std::nullopt;
+  std::size_t length = (*head)[1];
+  if (length > 0x82 || length == 0x80) return std::nullopt;
+  if (length > 0x80) {
+    const auto more = in.read(length - 0x80);
+    if (!more.ok()) return std::nullopt;
+    const bool two = more->size() == 2;
+    length = two ? std::size_t{(*more)[0]} << 8 | (*more)[1] : (*more)[0];
+    if (length < (two ? 0x100U : 0x80U)) return std::nullopt;
+  }
+  const auto content = in.read(length);
+  return content.ok() ? std::optional(*content) : std::nullopt;
+}
+
+// read_positive takes a positive INTEGER in DER, without the zero that keeps it positive, least significant byte first.
+std::optional<Bytes> read_positive(ByteReader& in) {
+  auto content = read_element(in, 0x02);
+  if (!content || content->empty() || (*content)[0] >= 0x80) return std::nullopt;
+  if ((*content)[0] == 0) {
+    content = content->subspan(1);
+    if (content->empty() || (*content)[0] < 0x80) return std::nullopt;
+  }
+  return Bytes(content->rbegin(), content->rend());
+}
+
+// read_plain reads the DER of a key as every encoder writes it, null for any other; OpenSSL's decoder, which takes all
+// forms, costs as much as verifying a signature.
+PkeyHandle read_plain(ByteView der) {
+  ByteReader in(der);
+  const auto info = read_element(in, 0x30);
+  if (!info || !in.empty() || info->size() < sizeof kRsaAlgorithm || !equal(info->first(sizeof kRsaAlgorithm), kRsaAlgorithm)) return nullptr;
+  ByteReader after(info->subspan(sizeof kRsaAlgorithm));
+  const auto bits = read_element(after, 0x03);
+  if (!bits || !after.empty() || bits->empty() || (*bits)[0] != 0) return nullptr;
+  ByteReader string(bits->subspan(1));
+  const auto key = read_element(string, 0x30);
+  if (!key || !string.empty()) return nullptr;
+  ByteReader numbers(*key);
+  auto modulus = read_positive(numbers);
+  auto exponent = read_positive(numbers);
+  if (!modulus || !exponent || !numbers.empty()) return nullptr;
+
+  const PkeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr));
+  OSSL_PARAM parameters[] = {OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, modulus->data(), modulus->size()),
+                             OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_E, exponent->data(), exponent->size()),
+                             OSSL_PARAM_construct_end()};
+  EVP_PKEY* out = nullptr;
+  if (context == nullptr || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+      EVP_PKEY_fromdata(context.get(), &out, EVP_PKEY_PUBLIC_KEY, parameters) != 1) return nullptr;
+  return PkeyHandle(out);
+}
+
 }  // namespace
 
 void FreePkey::operator()(evp_pkey_st* key) const {
@@ -45,17 +104,23 @@ Result<RsaPublicKey> RsaPublicKey::parse_spki(ByteView der, const RsaLimits& lim
     return over_limit("rsa public key: {} bytes, want a key of at most {} bits", der.size(), limits.most_bits);
   }
   const ErrorQueueGuard guard;
-  const unsigned char* next = der.data();
-  std::shared_ptr<EVP_PKEY> key(d2i_PUBKEY(nullptr, &next, static_cast<long>(der.size())), FreePkey{});
-  if (key == nullptr) return malformed("rsa public key: no SubjectPublicKeyInfo");
-  if (next != der.data() + der.size()) return malformed("rsa public key: bytes after the SubjectPublicKeyInfo");
+  std::shared_ptr<EVP_PKEY> key(read_plain(der));
+  std::shared_ptr<const Bytes> spki;
+  if (key != nullptr) {
+    spki = std::make_shared<const Bytes>(to_bytes(der));
+  } else {
+    const unsigned char* next = der.data();
+    key.reset(d2i_PUBKEY(nullptr, &next, static_cast<long>(der.size())), FreePkey{});
+    if (key == nullptr) return malformed("rsa public key: no SubjectPublicKeyInfo");
+    if (next != der.data() + der.size()) return malformed("rsa public key: bytes after the SubjectPublicKeyInfo");
+  }
   if (EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_RSA) return malformed("public key: not an RSA key");
   const unsigned bits = key_bits(key.get());
   if (bits < limits.least_bits || bits > limits.most_bits) {
     return over_limit("rsa public key: {} bits, want {} to {}", bits, limits.least_bits, limits.most_bits);
   }
   if (!has_sound_exponent(key.get())) return malformed("rsa public key: exponent: want an odd number of 2 to 64 bits");
-  return RsaPublicKey(std::move(key));
+  return RsaPublicKey(std::move(key), std::move(spki));
 }
 
 unsigned RsaPublicKey::bits() const {
@@ -63,6 +128,7 @@ unsigned RsaPublicKey::bits() const {
 }
 
 Bytes RsaPublicKey::spki() const {
+  if (spki_ != nullptr) return *spki_;
   const ErrorQueueGuard guard;
   return spki_of(key_.get());
 }
@@ -98,7 +164,7 @@ Result<RsaPrivateKey> RsaPrivateKey::parse_pkcs8(const Secret& der) {
 
 // The public operations use only the public half of the shared key.
 RsaPublicKey RsaPrivateKey::public_key() const {
-  return RsaPublicKey(key_);
+  return RsaPublicKey(key_, nullptr);
 }
 
 Secret RsaPrivateKey::pkcs8() const {

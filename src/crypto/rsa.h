@@ -35,8 +35,9 @@ class RsaPublicKey {
 
  private:
   friend class RsaPrivateKey;
-  explicit RsaPublicKey(std::shared_ptr<evp_pkey_st> key) : key_(std::move(key)) {}
+  RsaPublicKey(std::shared_ptr<evp_pkey_st> key, std::shared_ptr<const Bytes> spki) : key_(std::move(key)), spki_(std::move(spki)) {}
   std::shared_ptr<evp_pkey_st> key_;
+  std::shared_ptr<const Bytes> spki_;  // where it was read as spki() would write it
 };
 
 class RsaPrivateKey {

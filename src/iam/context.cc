@@ -16,13 +16,11 @@ RequestContext::RequestContext() {
 }
 
 RequestContext::Entry& RequestContext::slot(std::string_view key) {
-  std::string folded = fold(key);
   for (Entry& entry : entries_) {
-    if (entry.folded == folded) return entry;
+    if (equal_ignoring_case(entry.key, key)) return entry;
   }
   Entry& entry = entries_.emplace_back();
   entry.key = key;
-  entry.folded = std::move(folded);
   return entry;
 }
 
@@ -46,9 +44,9 @@ void RequestContext::set_list(std::string_view key, std::vector<std::string> val
   entry.list = true;
 }
 
-const RequestContext::Entry* RequestContext::find(std::string_view folded_key) const {
+const RequestContext::Entry* RequestContext::find(std::string_view key) const {
   for (const Entry& entry : entries_) {
-    if (entry.folded == folded_key) return entry.values.empty() ? nullptr : &entry;
+    if (equal_ignoring_case(entry.key, key)) return entry.values.empty() ? nullptr : &entry;
   }
   return nullptr;
 }

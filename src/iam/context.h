@@ -15,8 +15,7 @@ namespace casemate::iam {
 class RequestContext {
  public:
   struct Entry {
-    std::string key;      // as set
-    std::string folded;   // lower case
+    std::string key;  // as set; its case does not matter
     std::vector<std::string> values;
     bool list = false;    // a multi-valued key: only ForAnyValue and ForAllValues look into it
   };
@@ -31,11 +30,12 @@ class RequestContext {
   // set_list adds or replaces a multi-valued key; an empty list counts as an absent key.
   void set_list(std::string_view key, std::vector<std::string> values);
 
-  // find takes the key in lower case.
-  const Entry* find(std::string_view folded_key) const;
+  const Entry* find(std::string_view key) const;
   auto begin() const { return entries_.begin(); }
   auto end() const { return entries_.end(); }
   std::size_t size() const { return entries_.size(); }
+  // shrink takes back the keys that were added since there were `size`; what was replaced since stays replaced.
+  void shrink(std::size_t size) { entries_.resize(std::min(size, entries_.size())); }
 
  private:
   Entry& slot(std::string_view key);

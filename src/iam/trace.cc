@@ -288,7 +288,7 @@ Trace trace(const AuthorizationRequest& request) {
     if (out.grants.size() == kTraceStatements) break;
   }
   const bool document = std::any_of(request.context.begin(), request.context.end(), [](const RequestContext::Entry& e) {
-    return e.folded.starts_with(kRegisterPrefix);
+    return starts_with_ignoring_case(e.key, kRegisterPrefix);
   });
   classify(out, document);
   return out;

@@ -122,11 +122,11 @@ Bytes seal_ciphertext(const Secret& key, const MaterialId& material, const Encry
   Bytes out = to_bytes(kMagic);
   append(out, material);
   out.push_back(kSaltMark);
-  std::array<std::uint8_t, kSaltSize> salt;
-  rng.fill(salt);
+  std::array<std::uint8_t, kSaltSize + kGcmNonceSize> random;
+  rng.fill(random);
+  const ByteView salt = ByteView(random).first(kSaltSize);
+  const ByteView nonce = ByteView(random).subspan(kSaltSize);
   append(out, salt);
-  std::array<std::uint8_t, kGcmNonceSize> nonce;
-  rng.fill(nonce);
 
   Secret framed = Secret::of_size(kFraming + plaintext.size());
   std::copy(plaintext.expose().begin(), plaintext.expose().end(), framed.expose_mutable().begin() + kFraming);

@@ -21,6 +21,8 @@ namespace casemate::net {
 namespace {
 
 constexpr std::size_t kScratchBytes = 32 * 1024;
+// Connections that keep their TLS buffers (34 KiB) between requests; beyond them an idle one gives them back.
+constexpr std::size_t kBufferedConnections = 128;
 constexpr int kAcceptsPerEvent = 64;
 constexpr std::chrono::milliseconds kAcceptPause{100};
 
@@ -265,6 +267,7 @@ class ServerImpl final : public Server, public ConnectionHost {
     if (listener.context_) {
       ssl.reset(SSL_new(listener.context_.get()));
       if (!ssl || SSL_set_fd(ssl.get(), fd.get()) != 1) return;
+      if (connections_.size() < kBufferedConnections) SSL_clear_mode(ssl.get(), SSL_MODE_RELEASE_BUFFERS);
     }
     ++peers_[peer];
     ++stats_.accepted;

@@ -17,7 +17,7 @@
 namespace casemate::net {
 namespace {
 
-constexpr int kBatch = 256;
+constexpr int kBatch = 8;
 
 class CallbackWatcher final : public Watcher {
  public:

@@ -3,6 +3,9 @@
 #pragma once
 
 #include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -131,11 +134,27 @@ std::variant<Authorization, Failure> parse_authorization(std::string_view header
 // so nothing may be trusted because of it.
 std::string scoped_service(const http::Request& request);
 
+// SigningKeys keeps what was derived from an access key's secret for a day, a region and a service, so that a busy caller's
+// is derived once. It gives a key only for the very secret that it was derived from. Holds a bounded number; may be used by
+// several threads.
+class SigningKeys {
+ public:
+  std::shared_ptr<const Secret> get(const Presented& presented, const Secret& secret_access_key);
+
+ private:
+  struct Known {
+    Secret secret_access_key;
+    std::shared_ptr<const Secret> key;
+  };
+  std::mutex mutex_;
+  std::map<std::string, Known, std::less<>> known_;
+};
+
 // examine makes the checks up to the credential scope; find_failure turns a look-up into AWS's answer; check_signature
 // compares in constant time. verify is their composition.
 std::variant<Presented, Failure> examine(const http::Request& request, const Expectation& expectation, WallTime now);
 std::optional<Failure> find_failure(Found found);
-std::optional<Failure> check_signature(const Presented& presented, const Secret& secret_access_key);
+std::optional<Failure> check_signature(const Presented& presented, const Secret& secret_access_key, SigningKeys* known = nullptr);
 
 template <typename Identity>
 struct Authenticated {
@@ -155,7 +174,7 @@ using Verdict = std::variant<Authenticated<Identity>, Failure>;
 // the skew of now, for this service and region.
 template <typename Identity>
 Verdict<Identity> verify(const http::Request& request, const Expectation& expectation, WallTime now,
-                         CredentialSource<Identity>& source) {
+                         CredentialSource<Identity>& source, SigningKeys* known = nullptr) {
   auto examined = examine(request, expectation, now);
   if (auto* failure = std::get_if<Failure>(&examined)) return std::move(*failure);
   Presented& presented = std::get<Presented>(examined);
@@ -163,7 +182,7 @@ Verdict<Identity> verify(const http::Request& request, const Expectation& expect
   if (presented.session_token) token = *presented.session_token;
   Lookup<Identity> lookup = source.find(presented.access_key_id, token, now);
   if (auto failure = find_failure(lookup.found)) return std::move(*failure);
-  if (auto failure = check_signature(presented, lookup.secret_access_key)) return std::move(*failure);
+  if (auto failure = check_signature(presented, lookup.secret_access_key, known)) return std::move(*failure);
   return Authenticated<Identity>{std::move(lookup.identity), std::move(presented.access_key_id),
                                  std::move(presented.service), std::move(presented.region), presented.carrier,
                                  token.has_value()};

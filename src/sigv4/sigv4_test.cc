@@ -257,6 +257,29 @@ TEST(SigV4Verify, TakesTheSameStepsForEveryWrongSignature) {
 }
 #endif
 
+TEST(SigV4Verify, DerivesAKeyAnewForAnotherSecretAndAnotherDay) {
+  SigningKeys keys;
+  Presented presented;
+  presented.access_key_id = "AKID";
+  presented.date = "20260101";
+  presented.region = "us-east-1";
+  presented.service = "kms";
+  const Secret secret = Secret::copy_of(as_bytes(kSecret));
+  const auto key = keys.get(presented, secret);
+  EXPECT_EQ(keys.get(presented, secret), key);
+  EXPECT_FALSE(*keys.get(presented, Secret::copy_of(as_bytes("another"))) == *key);
+  EXPECT_TRUE(*keys.get(presented, secret) == *key);
+  presented.date = "20260102";
+  EXPECT_FALSE(*keys.get(presented, secret) == *key);
+  for (int i = 0; i < 3000; ++i) {
+    presented.region = std::to_string(i);
+    keys.get(presented, secret);
+  }
+  presented.region = "us-east-1";
+  presented.date = "20260101";
+  EXPECT_TRUE(*keys.get(presented, secret) == *key);
+}
+
 TEST(SigV4Verify, RefusesADeclaredHashThatIsNotTheBodys) {
   http::Request r = request("POST", "/", {{"X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"}}, "x");
   ASSERT_THAT(sign(r, Credentials::of("AKID", kSecret), "us-east-1", "kms", kNow), IsOk());

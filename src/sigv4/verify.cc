@@ -333,9 +333,22 @@ std::optional<Failure> find_failure(Found found) {
   return Failure{FailureKind::kInvalidToken, "The security token included in the request is invalid."};
 }
 
-std::optional<Failure> check_signature(const Presented& presented, const Secret& secret_access_key) {
-  const Secret key = signing_key(secret_access_key, presented.date, presented.region, presented.service);
-  const std::string wanted = signature(key, presented.string_to_sign);
+std::shared_ptr<const Secret> SigningKeys::get(const Presented& presented, const Secret& secret_access_key) {
+  constexpr std::size_t kMost = 1024;
+  const std::string name = fmt::format("{}/{}/{}/{}", presented.access_key_id, presented.date, presented.region, presented.service);
+  const std::lock_guard lock(mutex_);
+  const auto found = known_.find(name);
+  if (found != known_.end() && equal_constant_time(found->second.secret_access_key.expose(), secret_access_key.expose())) return found->second.key;
+  auto key = std::make_shared<const Secret>(signing_key(secret_access_key, presented.date, presented.region, presented.service));
+  if (known_.size() >= kMost) known_.clear();
+  known_.insert_or_assign(name, Known{Secret::copy_of(secret_access_key.expose()), key});
+  return key;
+}
+
+std::optional<Failure> check_signature(const Presented& presented, const Secret& secret_access_key, SigningKeys* known) {
+  const auto key = known != nullptr ? known->get(presented, secret_access_key)
+                                    : std::make_shared<const Secret>(signing_key(secret_access_key, presented.date, presented.region, presented.service));
+  const std::string wanted = signature(*key, presented.string_to_sign);
   if (equal_constant_time(as_bytes(wanted), as_bytes(presented.signature))) return std::nullopt;
   return mismatch(std::string(kMismatchText));
 }

@@ -76,20 +76,22 @@ Outcome<void> Call::authorize(std::string_view action, const Located& located,
                               const EncryptionContext* encryption_context) {
   const KeyRecord& record = *located.record;
   notes_.resources.emplace_back(record.arn, record.key.realm.account);
-  iam::RequestContext context = context_;
-  add_key_keys(context, record);
-  if (!located.alias.empty()) context.set("kms:RequestAlias", located.alias);
+  const std::size_t shared = context_.size();
+  add_key_keys(context_, record);
+  if (!located.alias.empty()) context_.set("kms:RequestAlias", located.alias);
   const std::string full_action = fmt::format("kms:{}", action);
   const iam::AuthorizationRequest request{.caller = *caller_,
                                           .action = full_action,
                                           .resource = record.arn,
                                           .resource_account = record.key.realm.account,
-                                          .context = context,
+                                          .context = context_,
                                           .authority = iam::Authority::kResourcePolicy,
                                           .resource_policy = &record.policy,
                                           .grants = record.grants_to_decide,
                                           .encryption_context = encryption_context};
-  return decide(request, full_action);
+  Outcome<void> decided = decide(request, full_action);
+  context_.shrink(shared);
+  return decided;
 }
 
 Outcome<void> Call::authorize_by_identity(std::string_view action, std::string_view resource) {

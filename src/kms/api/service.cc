@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kms/api/service.h"
 
+#include "crypto/rng.h"
 #include "iam/event.h"
 #include "kms/api/errors.h"
 #include "kms/api/metrics.h"
@@ -28,13 +29,15 @@ json::Value event_form(const json::Value& value) {
 
 struct Service::State {
   State(ServiceParts service_parts, ServiceOptions service_options)
-      : parts(std::move(service_parts)), options(std::move(service_options)), quotas(options.quotas) {}
+      : parts(std::move(service_parts)), options(std::move(service_options)), quotas(options.quotas), identifiers(parts.rng) {}
 
   ServiceParts parts;
   ServiceOptions options;
   attestation::ChainCache chains;
+  sigv4::SigningKeys signing_keys;
   Quotas quotas;
   Metrics metrics;
+  crypto::BufferedRng identifiers;
 
   http::Response dispatch(const http::Request& request, const std::string& request_id);
   http::Response answer(const http::Request& request, const Operation& operation, const std::string& request_id);
@@ -65,7 +68,7 @@ std::string Service::metrics() const {
 }
 
 http::Response Service::handle(const http::Request& request) {
-  const std::string request_id = make_uuid(state_->parts.rng);
+  const std::string request_id = make_uuid(state_->identifiers);
   http::Response response = state_->dispatch(request, request_id);
   response.headers.set("x-amzn-RequestId", request_id);
   response.headers.set("Content-Type", "application/x-amz-json-1.1");
@@ -96,7 +99,7 @@ http::Response Service::State::answer(const http::Request& request, const Operat
                                       const std::string& request_id) {
   const WallTime now = parts.clock.now();
   const sigv4::Expectation expectation{{"kms"}, options.regions, options.signature_skew};
-  auto verdict = sigv4::verify(request, expectation, now, parts.credentials);
+  auto verdict = sigv4::verify(request, expectation, now, parts.credentials, &signing_keys);
   if (const auto* failure = std::get_if<sigv4::Failure>(&verdict)) {
     const sigv4::WireError error = sigv4::json_error(failure->kind);
     metrics.count_unauthenticated();
@@ -139,7 +142,7 @@ http::Response Service::State::answer(const http::Request& request, const Operat
         {{"operation", std::string(operation.name)}, {"request", request_id}, {"error", outcome.error().detail}});
   }
   // No answer without its event: neither a plaintext nor a refusal leaves unrecorded.
-  const std::string event_id = make_uuid(parts.rng);
+  const std::string event_id = make_uuid(identifiers);
   if (const auto written = write_event(request, call, outcome, request_id, event_id); !written.ok()) {
     parts.log.error(
         "kms.audit-failed",
