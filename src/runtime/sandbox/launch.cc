@@ -250,7 +250,12 @@ Result<ListFiles> fill_root(const Shared& shared, const GuestImage& image, const
   if (ids.means == IdMap::Means::kDirect) ids.first_uid = ids.first_gid = 0;
   job.many_ids = TRY(apply_ids(filler.pid(), ids)).count == kGuestIds;
   // What could not be mounted need not be unpacked.
-  if (ids.means == IdMap::Means::kDirect) TRY(idmapped_mount(folder, filler.pid()));
+  if (ids.means == IdMap::Means::kDirect) {
+    if (auto mount = idmapped_mount(folder, filler.pid()); !mount.ok()) {
+      shared.roots->give_up();
+      return mount.error();
+    }
+  }
   job.fill = true;
   job.most_entries = RootCache::kMostEntries;
   TRY(write_spec(spec_fd.get(), job));
@@ -269,11 +274,7 @@ std::optional<CachedRoot> obtain_root(const Shared& shared, const GuestImage& im
   if (!root) {
     std::uint64_t estimate = 0;
     for (const auto& ramdisk : boot_spec.ramdisks) estimate += ramdisk.size;
-    const auto fill = [&](int folder) {
-      auto lists = fill_root(shared, image, spec, ids, boot_spec, folder);
-      if (!lists.ok() && lists.error().code() == ErrorCode::kUnsupported) shared.roots->give_up();
-      return lists;
-    };
+    const auto fill = [&](int folder) { return fill_root(shared, image, spec, ids, boot_spec, folder); };
     root = shared.roots->make(key, estimate, fill, say);
   }
   // An image that does not fit is to be refused as one is that is unpacked.
