@@ -52,7 +52,7 @@ class SequentialLanes final : public Lanes {
 
 // Piece is a part of a file that several jobs read.
 using Piece = std::shared_ptr<const Bytes>;
-constexpr std::size_t kPieceBytes = 1024 * 1024;
+constexpr std::size_t kPieceBytes = 256 * 1024;
 
 // PiecePool lends buffers of kPieceBytes, which come back when their last reader drops them: a file of any length passes
 // through the few that the lanes hold at a time. A lent buffer holds what was last in it.
