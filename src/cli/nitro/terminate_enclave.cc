@@ -71,18 +71,23 @@ int run(const TerminateOptions& options) {
   return options.all ? terminate_every(*registry) : terminate_one(*registry, options.selector);
 }
 
+int exit_status(const runtime::Ended& ended) { return ended.exit.signalled ? 128 + ended.exit.status : ended.exit.status; }
+
 int run_wait(const EnclaveSelector& selector) {
   Result<runtime::Registry> registry = runtime::Registry::from_environment();
   if (!registry) return report({ECode::kReadFromDisk, registry.error(), kWaitAction, {}});
   auto selected = connect_selected(*registry, selector, kWaitAction);
   if (const auto* wrong = std::get_if<Failure>(&selected)) {
     const auto ended = find_selected_ended(*registry, selector);
-    if (!ended) return report(*wrong);
-    return ended->exit.signalled ? 128 + ended->exit.status : ended->exit.status;
+    return ended ? exit_status(*ended) : report(*wrong);
   }
   const Result<json::Value> reply = runtime::ask(std::get<runtime::Connection>(selected), json::Object{{"command", "wait"}},
                                                  std::chrono::hours(24 * 365));
-  if (!reply) return report({ECode::kProcessConnection, reply.error(), kWaitAction, {"wait for the end"}});
+  if (!reply) {
+    // It ended before it took the connection; its end is noted before it stops listening.
+    const auto ended = find_selected_ended(*registry, selector);
+    return ended ? exit_status(*ended) : report({ECode::kProcessConnection, reply.error(), kWaitAction, {"wait for the end"}});
+  }
   const std::int64_t* status = reply->int_at("status");
   const json::Value* signalled = reply->find("signalled");
   if (status == nullptr || signalled == nullptr)
