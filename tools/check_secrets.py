@@ -18,6 +18,7 @@ PUBLIC = {
     "src/crypto/ecdsa.cc": "the constant front of a public key",
     "src/crypto/ecdsa.h": "points of public keys",
     "src/crypto/cms.cc": "literals of the encoding; the digest of a public key",
+    "src/crypto/rsa.cc": "literals of the encoding of public keys",
     "src/runtime/measured_images.cc": "a checksum against damage, stored beside what it sums",
     "src/runtime/sandbox/root_record.cc": "a checksum against damage, stored beside what it sums",
     "src/kms/ciphertext.cc": "literals of the encoding; the ciphertext itself",
