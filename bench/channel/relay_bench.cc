@@ -114,16 +114,18 @@ void run_bare(const std::string& path, bool splicing) {
       sides.erase(each);
     }
   };
+  // drain sends what is held, as far as that goes; false: the other end is gone.
   const auto drain = [&](BareSide& from) {
     while (from.held_from < from.held_to) {
       const std::size_t left = from.held_to - from.held_from;
       const ssize_t put =
           splicing ? ::splice(from.pipe_out, nullptr, from.other, nullptr, left, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
                    : ::send(from.other, from.held.data() + from.held_from, left, MSG_DONTWAIT | MSG_NOSIGNAL);
-      if (put <= 0) return;
+      if (put <= 0) return put < 0 && errno == EAGAIN;
       from.held_from += static_cast<std::size_t>(put);
     }
     from.held_from = from.held_to = 0;
+    return true;
   };
   std::array<epoll_event, 256> events{};
   while (true) {
@@ -160,7 +162,10 @@ void run_bare(const std::string& path, bool splicing) {
       BareSide& side = it->second;
       if ((event.events & EPOLLOUT) != 0) {
         BareSide& from = sides[side.other];
-        drain(from);
+        if (!drain(from)) {
+          close_pair(side.fd);
+          continue;
+        }
         if (from.held_to == 0) {
           interest(EPOLL_CTL_MOD, side.fd, EPOLLIN);
           interest(EPOLL_CTL_MOD, from.fd, EPOLLIN);
@@ -176,7 +181,10 @@ void run_bare(const std::string& path, bool splicing) {
       }
       side.held_to = static_cast<std::size_t>(got);
       if (splicing) {
-        drain(side);
+        if (!drain(side)) {
+          close_pair(side.fd);
+          continue;
+        }
       } else {
         const ssize_t put = ::send(side.other, buffer.data(), side.held_to, MSG_DONTWAIT | MSG_NOSIGNAL);
         side.held_from = put < 0 ? 0 : static_cast<std::size_t>(put);

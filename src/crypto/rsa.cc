@@ -147,6 +147,8 @@ Result<Bytes> RsaPublicKey::encrypt_oaep_sha256(ByteView plaintext) const {
   return out;
 }
 
+RsaPrivateKey::RsaPrivateKey(std::shared_ptr<evp_pkey_st> key) : key_(std::move(key)), spki_(std::make_shared<const Bytes>(spki_of(key_.get()))) {}
+
 Result<RsaPrivateKey> RsaPrivateKey::generate(unsigned bits) {
   const ErrorQueueGuard guard;
   std::shared_ptr<EVP_PKEY> key(EVP_RSA_gen(bits), FreePkey{});
@@ -164,7 +166,7 @@ Result<RsaPrivateKey> RsaPrivateKey::parse_pkcs8(const Secret& der) {
 
 // The public operations use only the public half of the shared key.
 RsaPublicKey RsaPrivateKey::public_key() const {
-  return RsaPublicKey(key_, nullptr);
+  return RsaPublicKey(key_, spki_);
 }
 
 Secret RsaPrivateKey::pkcs8() const {

@@ -37,7 +37,7 @@ class RsaPublicKey {
   friend class RsaPrivateKey;
   RsaPublicKey(std::shared_ptr<evp_pkey_st> key, std::shared_ptr<const Bytes> spki) : key_(std::move(key)), spki_(std::move(spki)) {}
   std::shared_ptr<evp_pkey_st> key_;
-  std::shared_ptr<const Bytes> spki_;  // where it was read as spki() would write it
+  std::shared_ptr<const Bytes> spki_;  // null where it was read in another form than spki() writes
 };
 
 class RsaPrivateKey {
@@ -53,8 +53,9 @@ class RsaPrivateKey {
   Result<Secret> decrypt_oaep_sha256(ByteView ciphertext) const;
 
  private:
-  explicit RsaPrivateKey(std::shared_ptr<evp_pkey_st> key) : key_(std::move(key)) {}
+  explicit RsaPrivateKey(std::shared_ptr<evp_pkey_st> key);
   std::shared_ptr<evp_pkey_st> key_;
+  std::shared_ptr<const Bytes> spki_;
 };
 
 }  // namespace casemate::crypto
