@@ -284,6 +284,11 @@ class TcpServer {
     ::epoll_ctl(epoll, EPOLL_CTL_ADD, listener_.get(), &event);
     std::vector<char> buffer(256 * 1024);
     std::array<epoll_event, 256> events{};
+    // A relay that was forked meanwhile keeps the description open, so that closing alone would leave it in the set.
+    const auto end = [&](int fd) {
+      ::epoll_ctl(epoll, EPOLL_CTL_DEL, fd, nullptr);
+      ::close(fd);
+    };
     while (true) {
       const int count = ::epoll_wait(epoll, events.data(), 256, -1);
       for (int i = 0; i < count; ++i) {
@@ -299,12 +304,12 @@ class TcpServer {
         }
         const ssize_t got = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
         if (got <= 0) {
-          if (got == 0 || errno != EAGAIN) ::close(fd);
+          if (got == 0 || errno != EAGAIN) end(fd);
           continue;
         }
         bytes += static_cast<std::uint64_t>(got);
         if (serving == Serving::kEcho && ::send(fd, buffer.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL) < 0)
-          ::close(fd);
+          end(fd);
       }
     }
   }
