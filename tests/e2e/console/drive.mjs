@@ -116,6 +116,15 @@ const button = name => page.getByRole('button', {name, exact: true});
 async function checkAccessibility(where) {
   // Waiting for what fades in: colours in between would be judged.
   await page.waitForTimeout(400);
+  await page.evaluate(async () => {
+    const frame = () => new Promise(done => requestAnimationFrame(done));
+    for (let still = 0; still < 2; ++still) {
+      await frame();
+      const fading = document.getAnimations().filter(animation => animation.effect?.getComputedTiming().endTime !== Infinity && animation.playState === 'running');
+      if (fading.length > 0) still = 0;
+      await Promise.allSettled(fading.map(animation => animation.finished));
+    }
+  });
   // Through the debugger: the page's own policy forbids evaluating text.
   if (!await page.evaluate(() => 'axe' in window)) {
     const session = await page.context().newCDPSession(page);
