@@ -17,6 +17,7 @@
 namespace casemate::net {
 namespace {
 
+// Few: what became ready meanwhile is then taken in its turn, not after all that was ready before.
 constexpr int kBatch = 8;
 
 class CallbackWatcher final : public Watcher {

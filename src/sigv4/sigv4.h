@@ -135,18 +135,23 @@ std::variant<Authorization, Failure> parse_authorization(std::string_view header
 std::string scoped_service(const http::Request& request);
 
 // SigningKeys keeps what was derived from an access key's secret for a day, a region and a service, so that a busy caller's
-// is derived once. It gives a key only for the very secret that it was derived from. Holds a bounded number; may be used by
-// several threads.
+// is derived once. It gives a key only for the very secret that it was derived from. Holds a bounded number, and none of a day
+// once a later one was asked for, so that a deleted access key's goes with its day. May be used by several threads.
 class SigningKeys {
  public:
   std::shared_ptr<const Secret> get(const Presented& presented, const Secret& secret_access_key);
+  std::size_t size() const {
+    const std::lock_guard lock(mutex_);
+    return known_.size();
+  }
 
  private:
   struct Known {
+    std::string date;
     Secret secret_access_key;
     std::shared_ptr<const Secret> key;
   };
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<std::string, Known, std::less<>> known_;
 };
 

@@ -269,11 +269,14 @@ TEST(SigV4Verify, DerivesAKeyAnewForAnotherSecretAndAnotherDay) {
   EXPECT_EQ(keys.get(presented, secret), key);
   EXPECT_FALSE(*keys.get(presented, Secret::copy_of(as_bytes("another"))) == *key);
   EXPECT_TRUE(*keys.get(presented, secret) == *key);
+  EXPECT_EQ(keys.size(), 1U);
   presented.date = "20260102";
   EXPECT_FALSE(*keys.get(presented, secret) == *key);
+  EXPECT_EQ(keys.size(), 1U);  // the day before is gone
   for (int i = 0; i < 3000; ++i) {
     presented.region = std::to_string(i);
     keys.get(presented, secret);
+    ASSERT_LE(keys.size(), 1024U);
   }
   presented.region = "us-east-1";
   presented.date = "20260101";

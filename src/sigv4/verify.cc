@@ -340,8 +340,9 @@ std::shared_ptr<const Secret> SigningKeys::get(const Presented& presented, const
   const auto found = known_.find(name);
   if (found != known_.end() && equal_constant_time(found->second.secret_access_key.expose(), secret_access_key.expose())) return found->second.key;
   auto key = std::make_shared<const Secret>(signing_key(secret_access_key, presented.date, presented.region, presented.service));
+  std::erase_if(known_, [&](const auto& entry) { return entry.second.date < presented.date; });
   if (known_.size() >= kMost) known_.clear();
-  known_.insert_or_assign(name, Known{Secret::copy_of(secret_access_key.expose()), key});
+  known_.insert_or_assign(name, Known{presented.date, Secret::copy_of(secret_access_key.expose()), key});
   return key;
 }
 

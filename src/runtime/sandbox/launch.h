@@ -42,7 +42,8 @@ struct Shared {
 };
 
 // launch must be called by the thread that outlives the guest: the kernel kills the guest when that thread ends. Errors:
-// kMalformed (image), kUntrusted (the image is no longer what was measured), kUnsupported (this machine, with a hint), kLimit (memory), kInternal; nothing is left then.
+// kMalformed (image), kUntrusted (the image is no longer what was measured), kUnsupported (this machine, with a hint), kLimit
+// (memory), kInternal; nothing is left then.
 Result<Launched> launch(const Shared& shared, const GuestImage& image, const GuestSpec& spec);
 
 // stop kills what is left of a guest and waits for it.

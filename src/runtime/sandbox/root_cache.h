@@ -50,7 +50,7 @@ class RootCache {
 
  private:
   struct Entry;
-  std::optional<CachedRoot> open_entry(const RootKey& key, const std::string& name, const Note& note, bool& discard) const;
+  std::optional<CachedRoot> open_entry(const RootKey& key, const std::string& name, const Note& note, bool& damaged) const;
   bool make_room(int folder, std::uint64_t wanted) const;
   void sweep(int folder) const;
   static bool discard(int folder, const std::string& name);
