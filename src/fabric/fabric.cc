@@ -57,12 +57,6 @@ std::string_view split_last(std::string_view& path) {
   return last;
 }
 
-std::uint32_t random_port() {
-  std::uint32_t value = 0;
-  if (::getrandom(&value, sizeof value, 0) != sizeof value) CASEMATE_CHECK(errno == EINTR);
-  return kFirstFreePort + value % (kAnyPort - kFirstFreePort);
-}
-
 std::string file_name(Address address, Root::Scope scope) {
   // getsockname gives back the very text that was bound: the spelling tells VMADDR_CID_ANY from the cid's own number.
   return fmt::format("{}/{}{}", address.cid, scope == Root::Scope::kAny ? "./" : "", address.port);
@@ -133,6 +127,12 @@ Result<UniqueFd> make_socket(Type type, Blocking blocking) {
 }
 
 }  // namespace
+
+std::uint32_t random_port() {
+  std::uint32_t value = 0;
+  if (::getrandom(&value, sizeof value, 0) != sizeof value) CASEMATE_CHECK(errno == EINTR);
+  return kFirstFreePort + value % (kAnyPort - kFirstFreePort);
+}
 
 std::optional<BoundName> parse_name(std::string_view path) {
   const std::string_view last = split_last(path);
@@ -228,19 +228,22 @@ void Root::unbind(Address address) const {
   ::unlinkat(folder_.get(), file_name(address, Scope::kOwnCid).c_str(), 0);
 }
 
-Result<void> Root::connect(int socket, std::uint32_t source_cid, Address to) const {
-  if (!has_cid(to.cid)) return not_found("vsock {}:{}: no such context", to.cid, to.port);
-  sockaddr_un own{};
-  socklen_t own_size = sizeof own;
-  if (::getsockname(socket, reinterpret_cast<sockaddr*>(&own), &own_size) != 0) return errno_error("getsockname");
+Result<void> Root::connect(int socket, std::uint32_t source_cid, Address to, bool& named) const {
+  // Without a name to connect to none is made to connect from: two changes of the file system.
+  if (::faccessat(folder_.get(), file_name(to, Scope::kOwnCid).c_str(), F_OK, 0) != 0) {
+    if (!has_cid(to.cid)) return not_found("vsock {}:{}: no such context", to.cid, to.port);
+    return unavailable("vsock {}:{}: nobody listens", to.cid, to.port);
+  }
   std::string source;
-  if (own_size <= offsetof(sockaddr_un, sun_path)) {
+  if (!named) {
     for (int attempt = 0;; ++attempt) {
       source = fmt::format("{}/{}.{}", kPeerFolder, source_cid, random_port());
       const UnixName name = unix_name(folder_.get(), source);
       if (::bind(socket, name.get(), name.size) == 0) break;
+      if (errno == EINVAL) return denied("vsock source address: the socket has a name already");
       if (errno != EADDRINUSE || attempt == 8) return errno_error("vsock source address");
     }
+    named = true;
   }
   const UnixName name = unix_name(folder_.get(), file_name(to, Scope::kOwnCid));
   int status = 0;
@@ -308,7 +311,8 @@ Result<Listener> listen(const std::string& root, std::uint32_t cid, std::uint32_
 Result<UniqueFd> connect(const std::string& root, std::uint32_t source_cid, Address to, Type type, Blocking blocking) {
   const Root folder = TRY(Root::open(root));
   UniqueFd socket = TRY(make_socket(type, blocking));
-  TRY(folder.connect(socket.get(), source_cid, to));
+  bool named = false;
+  TRY(folder.connect(socket.get(), source_cid, to, named));
   return socket;
 }
 

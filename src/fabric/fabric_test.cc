@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -87,6 +88,26 @@ TEST_F(Fabric, NamesWhatIsMissing) {
   EXPECT_THAT(connect(root_, 3, {99, 1}), IsError(ErrorCode::kNotFound, "vsock 99:1: no such context"));
   EXPECT_THAT(connect(root_, 3, {kParentCid, 2}), IsError(ErrorCode::kUnavailable, "vsock 3:2: nobody listens"));
   EXPECT_THAT(listen(root_, 99, 1), IsError(ErrorCode::kNotFound, HasSubstr("cid 99")));
+}
+
+TEST_F(Fabric, NobodyIsToldANameThatTheConnectorDidNotGive) {
+  auto listener = listen(root_, kParentCid, 1);
+  ASSERT_THAT(listener, IsOk());
+  auto root = Root::open(root_);
+  ASSERT_THAT(root, IsOk());
+  // As a guest could have named it: another context's address, in a folder of its own.
+  ASSERT_TRUE(std::filesystem::create_directory(folder_ + "/peer"));
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  const std::string path = folder_ + "/peer/3.5000";
+  ASSERT_LT(path.size(), sizeof name.sun_path);
+  path.copy(name.sun_path, path.size());
+  const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
+  ASSERT_EQ(local_name(socket.get())->address, (Address{3, 5000}));
+  bool named = false;
+  EXPECT_THAT(root->connect(socket.get(), 16, {kParentCid, 1}, named), IsError(ErrorCode::kDenied, HasSubstr("has a name already")));
+  EXPECT_FALSE(named);
 }
 
 TEST_F(Fabric, AFullBacklogRefusesAtOnceEvenOnABlockingSocket) {

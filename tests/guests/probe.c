@@ -871,6 +871,53 @@ static int nsm_race(void) {
   return 0;
 }
 
+// Descriptors 301 and 302 are put in the place of 300 in turn.
+static void *swap_given(void *stop) {
+  while (*(volatile int *)stop == 0) {
+    dup2(301, 300);
+    dup2(302, 300);
+  }
+  return NULL;
+}
+
+// forge has the kernel give one of the emulated sockets the name by which the supervisor would tell the parent's address: a bind
+// resumed on another socket, in whose place it comes. Nobody may be told that address. Returns how often it got the name.
+static int forge(void) {
+  const int listening = listener(SOCK_STREAM, 7654, 8);
+  int stop = 0, named = 0;
+  CHECK(mkdir("/tmp/peer", 0700) == 0);
+  for (int fd = 300; fd <= 302; ++fd) dup2(0, fd);
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, swap_given, &stop) == 0);
+  for (int i = 0; i < 3000 && named < 5; ++i) {
+    const int ours = vsocket(SOCK_STREAM), other = socket(AF_UNIX, SOCK_STREAM, 0);
+    dup2(ours, 301);
+    dup2(other, 302);
+    // Until then it may be one of the round before.
+    struct stat given = {0}, our = {0}, others = {0};
+    CHECK(fstat(ours, &our) == 0 && fstat(other, &others) == 0);
+    while (given.st_ino != our.st_ino && given.st_ino != others.st_ino) CHECK(fstat(300, &given) == 0);
+    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "/tmp/peer/3.5000"};
+    const int bound = bind(300, (struct sockaddr *)&name, sizeof name);
+    struct sockaddr_un got = {0};
+    socklen_t size = sizeof got;
+    CHECK(getsockname(other, (struct sockaddr *)&got, &size) == 0);
+    if (bound == 0 && size <= sizeof(sa_family_t)) {
+      ++named;
+      struct sockaddr_vm to = address(VMADDR_CID_LOCAL, 7654);
+      FAILS(connect(ours, (struct sockaddr *)&to, sizeof to), EADDRNOTAVAIL);
+    }
+    unlink(name.sun_path);
+    close(ours);
+    close(other);
+  }
+  stop = 1;
+  pthread_join(thread, NULL);
+  for (int fd = 300; fd <= 302; ++fd) close(fd);
+  close(listening);
+  return named;
+}
+
 static void *swap_descriptors(void *stop) {
   int ours = vsocket(SOCK_STREAM);
   int other = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -984,6 +1031,7 @@ static int escape(pid_t victim) {
   for (int i = 0; i < 5000; ++i) CHECK(connect(300, (struct sockaddr *)&abstract, (socklen_t)(sizeof(sa_family_t) + 1 + (size_t)length)) == -1);
   stop = 1;
   pthread_join(thread, NULL);
+  printf("forged %d\n", forge());
   own_cid();
   return 0;
 }

@@ -100,6 +100,7 @@ Errno connect_errno(const Error& error) {
   switch (error.code()) {
     case ErrorCode::kNotFound: return ENODEV;
     case ErrorCode::kConflict: return EISCONN;
+    case ErrorCode::kDenied: return EADDRNOTAVAIL;
     default: return ECONNRESET;
   }
 }
@@ -160,36 +161,48 @@ VsockEmulator::Outcome VsockEmulator::decide(const seccomp::Notification& call) 
   if (call.call == SYS_socket) return socket(call);
   UniqueFd fd = last_.duplicate(call.tid, static_cast<int>(call.args[0]));
   const bool exhausted = !fd && (errno == EMFILE || errno == ENFILE);
-  if (!listener_.is_valid(call.id)) return done();
+  if (!last_.is_confirmed()) {
+    if (!listener_.is_valid(call.id)) return done();
+    last_.confirm();
+  }
   if (exhausted) return failure(ENFILE);  // we are out of descriptors, and it may be one of ours
   // Resuming is safe whatever the guest does to its descriptors meanwhile: the kernel's own call on one of our sockets
   // reaches only names of the guest's mounts and of the keeper's empty network namespace.
-  if (!fd || !is_ours(fd.get())) return resume();
+  const std::uint64_t cookie = fd ? cookie_of(fd.get()) : 0;
+  State* const state = find_ours(fd.get(), cookie);
+  if (state == nullptr) return resume();
+  const Socket socket{fd.get(), cookie, *state};
   switch (call.call) {
-    case SYS_bind: return bind(call, fd.get());
-    case SYS_connect: return connect(call, fd.get());
+    case SYS_bind: return bind(call, socket);
+    case SYS_connect: return connect(call, socket);
     case SYS_listen: return listen(call, fd.get());
 #ifdef SYS_accept
-    case SYS_accept: return accept(call, std::move(fd), 0);
+    case SYS_accept: return accept(call, std::move(fd), cookie, 0);
 #endif
-    case SYS_accept4: return accept(call, std::move(fd), static_cast<int>(call.args[3]));
-    case SYS_getsockname: return get_name(call, fd.get());
+    case SYS_accept4: return accept(call, std::move(fd), cookie, static_cast<int>(call.args[3]));
+    case SYS_getsockname: return get_name(call, socket);
     case SYS_getpeername: return get_peer(call, fd.get());
-    case SYS_getsockopt: return get_option(call, fd.get());
-    case SYS_setsockopt: return set_option(call, fd.get());
+    case SYS_getsockopt: return get_option(call, socket);
+    case SYS_setsockopt: return set_option(call, socket);
     case SYS_shutdown: return shutdown(call, fd.get());
     default: return failure(ENOSYS);
   }
 }
 
-bool VsockEmulator::is_ours(int fd) {
+VsockEmulator::State* VsockEmulator::find_ours(int fd, std::uint64_t cookie) {
+  if (cookie == 0) return nullptr;  // no socket
+  if (State* const state = ours_.find(cookie)) return state;
   if (guest_.network_cookie != 0) {
-    // What is no socket has none.
-    const auto cookie = option<std::uint64_t>(fd, SO_NETNS_COOKIE);
-    return cookie && *cookie != guest_.network_cookie;
+    if (others_.find(cookie) != nullptr) return nullptr;
+    const auto network = option<std::uint64_t>(fd, SO_NETNS_COOKIE);
+    if (network && *network != guest_.network_cookie) return &ours_.at(cookie);
+    others_.at(cookie) = true;
+    return nullptr;
   }
-  if (option<int>(fd, SO_DOMAIN) != AF_UNIX) return false;
-  return made_.find(cookie_of(fd)) != nullptr || fabric::local_name(fd).ok();
+  if (option<int>(fd, SO_DOMAIN) != AF_UNIX || !fabric::local_name(fd).ok()) return nullptr;
+  State& state = ours_.at(cookie);
+  state.named = true;  // by another attachment or the SDK: a parent program deceives nobody but its own user
+  return &state;
 }
 
 VsockEmulator::Outcome VsockEmulator::socket(const seccomp::Notification& call) {
@@ -204,18 +217,18 @@ VsockEmulator::Outcome VsockEmulator::socket(const seccomp::Notification& call) 
   const UniqueFd made = sockets_(kind);
   if (!made) return failure(ENOBUFS);
   if ((type & SOCK_NONBLOCK) != 0) set_non_blocking(made.get());
-  if (guest_.network_cookie == 0) made_.at(cookie_of(made.get())) = true;
+  if (guest_.network_cookie == 0) ours_.at(cookie_of(made.get()));
   const auto close_on_exec =
       (type & SOCK_CLOEXEC) != 0 ? seccomp::Listener::CloseOnExec::kYes : seccomp::Listener::CloseOnExec::kNo;
   const auto installed = listener_.install_fd(call.id, made.get(), close_on_exec);
   return installed.errno_number != 0 ? failure(installed.errno_number) : done();
 }
 
-VsockEmulator::Outcome VsockEmulator::bind(const seccomp::Notification& call, int fd) {
+VsockEmulator::Outcome VsockEmulator::bind(const seccomp::Notification& call, const Socket& socket) {
   const Tracee tracee(call.tid);
   fabric::Address address;
   if (const Errno error = read_address(tracee, call.args[1], call.args[2], address)) return failure(error);
-  if (fabric::local_name(fd).ok()) return failure(EINVAL);
+  if (socket.state.has_port || fabric::local_name(socket.fd).ok()) return failure(EINVAL);
   const bool any = address.cid == fabric::kAnyCid;
   if (!any && address.cid != guest_.cid && address.cid != kVsockLocalCid) return failure(EADDRNOTAVAIL);
   if (address.port < fabric::kFirstFreePort && !tracee.has_capability(CAP_NET_BIND_SERVICE)) return failure(EACCES);
@@ -227,8 +240,9 @@ VsockEmulator::Outcome VsockEmulator::bind(const seccomp::Notification& call, in
   }
   // An accept that still waits for a caller that is dead holds its listening socket, and so the name.
   tick();
-  const auto bound = root_.bind(fd, {guest_.cid, address.port}, any ? fabric::Root::Scope::kAny : fabric::Root::Scope::kOwnCid);
+  const auto bound = root_.bind(socket.fd, {guest_.cid, address.port}, any ? fabric::Root::Scope::kAny : fabric::Root::Scope::kOwnCid);
   if (!bound.ok()) return failure(bind_errno(bound.error()));
+  socket.state = {true, true, std::nullopt};
   ++bound_names_;
   return value(0);
 }
@@ -241,8 +255,9 @@ std::uint32_t VsockEmulator::resolve(std::uint32_t cid) const {
   return cid == guest_.cid || cid == fabric::kParentCid ? cid : fabric::kAnyCid;
 }
 
-VsockEmulator::Outcome VsockEmulator::connect(const seccomp::Notification& call, int fd) {
+VsockEmulator::Outcome VsockEmulator::connect(const seccomp::Notification& call, const Socket& socket) {
   const Tracee tracee(call.tid);
+  const int fd = socket.fd;
   if (is_connected(fd)) return failure(EISCONN);
   fabric::Address address;
   if (const Errno error = read_address(tracee, call.args[1], call.args[2], address)) return failure(error);
@@ -253,12 +268,19 @@ VsockEmulator::Outcome VsockEmulator::connect(const seccomp::Notification& call,
   if (cid == fabric::kAnyCid) return failure(ENODEV);
   // A connection by way of VMADDR_CID_LOCAL has that context at both of its ends.
   const std::uint32_t source = address.cid == kVsockLocalCid ? kVsockLocalCid : guest_.cid;
-  const auto connected = root_.connect(fd, source, {cid, address.port});
+  const auto connected = root_.connect(fd, source, {cid, address.port}, socket.state.named);
+  if (connected.ok() || socket.state.named) {
+    socket.state.own_address.reset();
+  } else if (!socket.state.has_port && connected.error().code() == ErrorCode::kUnavailable) {
+    // Linux binds before it asks the other side.
+    socket.state.has_port = true;
+    socket.state.own_address = fabric::Address{fabric::kAnyCid, fabric::random_port()};
+  }
   const Errno error = connected.ok() ? 0 : connect_errno(connected.error());
-  if (error == ENODEV || error == EISCONN || !is_non_blocking(fd)) return result(error);
+  if (error == ENODEV || error == EISCONN || error == EADDRNOTAVAIL || !is_non_blocking(fd)) return result(error);
   // A connect over a transport is never done at once; programs that ask for EINPROGRESS then wait for POLLOUT and read
   // SO_ERROR.
-  if (error != 0) connect_errors_.at(cookie_of(fd)) = error;
+  if (error != 0) connect_errors_.at(socket.cookie) = error;
   wake_writers(fd);
   return failure(EINPROGRESS);
 }
@@ -271,13 +293,12 @@ VsockEmulator::Outcome VsockEmulator::listen(const seccomp::Notification& call, 
   return value(0);
 }
 
-VsockEmulator::Outcome VsockEmulator::accept(const seccomp::Notification& call, UniqueFd fd, int flags) {
+VsockEmulator::Outcome VsockEmulator::accept(const seccomp::Notification& call, UniqueFd fd, std::uint64_t cookie, int flags) {
   if ((flags & ~kSocketFlags) != 0) return failure(EINVAL);
-  WaitingAccept accept{call, std::move(fd), 0, {call.args[1], call.args[2]}, flags, std::nullopt};
+  WaitingAccept accept{call, std::move(fd), cookie, {call.args[1], call.args[2]}, flags, std::nullopt};
   const int listening = accept.listening.get();
   if (option<int>(listening, SO_ACCEPTCONN).value_or(0) == 0) return failure(EINVAL);
   if (const Errno error = check_slot(Tracee(call.tid), accept.slot)) return failure(error);
-  accept.cookie = cookie_of(listening);
   const Outcome outcome = try_accept(accept);
   const bool would_block = outcome.kind == Outcome::Kind::kErrno && outcome.value == EAGAIN;
   if (!would_block || is_non_blocking(listening)) return outcome;
@@ -384,7 +405,9 @@ void VsockEmulator::tick() {
   }
 }
 
-VsockEmulator::Outcome VsockEmulator::get_name(const seccomp::Notification& call, int fd) {
+VsockEmulator::Outcome VsockEmulator::get_name(const seccomp::Notification& call, const Socket& socket) {
+  const int fd = socket.fd;
+  if (socket.state.own_address) return result(write_address(Tracee(call.tid), {call.args[1], call.args[2]}, *socket.state.own_address));
   fabric::Address address{fabric::kAnyCid, fabric::kAnyPort};
   if (const auto name = fabric::local_name(fd); name.ok()) {
     // An accepted connection shares its listener's name, but has the address that was connected to.
@@ -392,6 +415,7 @@ VsockEmulator::Outcome VsockEmulator::get_name(const seccomp::Notification& call
     address = {name->any_cid && !accepted ? fabric::kAnyCid : name->address.cid, name->address.port};
     if (const auto peer = fabric::peer_name(fd); accepted && peer.ok() && peer->address.cid == kVsockLocalCid) address.cid = kVsockLocalCid;
   }
+  socket.state.own_address = address;
   return result(write_address(Tracee(call.tid), {call.args[1], call.args[2]}, address));
 }
 
@@ -403,25 +427,25 @@ VsockEmulator::Outcome VsockEmulator::get_peer(const seccomp::Notification& call
   return result(write_address(Tracee(call.tid), {call.args[1], call.args[2]}, address));
 }
 
-VsockEmulator::Outcome VsockEmulator::get_option(const seccomp::Notification& call, int fd) {
+VsockEmulator::Outcome VsockEmulator::get_option(const seccomp::Notification& call, const Socket& socket) {
   const Tracee tracee(call.tid);
   const auto level = static_cast<int>(call.args[1]);
   const auto name = static_cast<int>(call.args[2]);
   if (level == AF_VSOCK) {
-    const VsockOptions* set = options_.find(cookie_of(fd));
+    const VsockOptions* set = options_.find(socket.cookie);
     return result(write_option(tracee, set != nullptr ? *set : VsockOptions{}, name, call.args[3], call.args[4]));
   }
   if (level == SOL_SOCKET && name == SO_DOMAIN) return result(write_int(tracee, AF_VSOCK, call.args[3], call.args[4]));
   if (level == SOL_SOCKET && name == SO_ERROR) {
-    if (Errno* pending = connect_errors_.find(cookie_of(fd)); pending != nullptr && *pending != 0)
+    if (Errno* pending = connect_errors_.find(socket.cookie); pending != nullptr && *pending != 0)
       return result(write_int(tracee, std::exchange(*pending, 0), call.args[3], call.args[4]));
-    return result(write_int(tracee, option<int>(fd, SO_ERROR).value_or(0), call.args[3], call.args[4]));
+    return result(write_int(tracee, option<int>(socket.fd, SO_ERROR).value_or(0), call.args[3], call.args[4]));
   }
   return failure(ENOPROTOOPT);
 }
 
-VsockEmulator::Outcome VsockEmulator::set_option(const seccomp::Notification& call, int fd) {
-  VsockOptions& options = options_.at(cookie_of(fd));
+VsockEmulator::Outcome VsockEmulator::set_option(const seccomp::Notification& call, const Socket& socket) {
+  VsockOptions& options = options_.at(socket.cookie);
   return result(read_option(Tracee(call.tid), options, static_cast<int>(call.args[2]), call.args[3], call.args[4]));
 }
 

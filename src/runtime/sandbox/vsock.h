@@ -3,9 +3,10 @@
 // between the two ends in the kernel; nothing here reads a connection.
 //
 // A guest's socket is known to be ours by its network namespace: it was made by the keeper, or by whoever connected to
-// it, and never in the guest's own. So nothing is kept per socket but options and the error of a failed non-blocking
-// connect, and duplicates, forks and passed descriptors are right by themselves. A parent program (attach.h) shares our
-// network namespace: its sockets are known by having been made here, and by their names in the fabric.
+// it, and never in the guest's own. So nothing must be kept per socket but options, the error of a failed non-blocking
+// connect and whether we gave it its name, and duplicates, forks and passed descriptors are right by themselves. What else is
+// kept of the recent ones, by the cookie that no other socket ever has, spares system calls. A parent program (attach.h)
+// shares our network namespace: its sockets are known by having been made here, and by their names in the fabric.
 #pragma once
 
 #include <chrono>
@@ -89,6 +90,20 @@ class VsockEmulator {
   static Outcome resume() { return {Outcome::Kind::kResume, 0}; }
   static Outcome done() { return {}; }
 
+  // State is what is kept of a socket of ours.
+  struct State {
+    // By us, so that its name may be told to whom it connects. A guest can have the kernel name one of our sockets, by a bind
+    // that is resumed on another that it then puts in its place.
+    bool named = false;
+    bool has_port = false;  // or at least a port, since a connect gave it one, though nobody listened
+    std::optional<fabric::Address> own_address;  // as getsockname tells it; changed by nothing but our bind and connect
+  };
+  struct Socket {
+    int fd = -1;
+    std::uint64_t cookie = 0;
+    State& state;
+  };
+
   struct WaitingAccept {
     seccomp::Notification call;
     UniqueFd listening;
@@ -108,21 +123,22 @@ class VsockEmulator {
 
   VsockEmulator(const seccomp::Listener& listener, fabric::Root root, Guest guest, SocketSource sockets, UniqueFd poll)
       : listener_(listener), root_(std::move(root)), guest_(std::move(guest)), sockets_(std::move(sockets)), waiting_poll_(std::move(poll)),
-        connect_errors_(1024), options_(4096), made_(65536) {}
+        connect_errors_(1024), options_(4096), ours_(65536), others_(4096) {}
 
   Outcome decide(const seccomp::Notification& call);
   Outcome socket(const seccomp::Notification& call);
-  Outcome bind(const seccomp::Notification& call, int fd);
-  Outcome connect(const seccomp::Notification& call, int fd);
+  Outcome bind(const seccomp::Notification& call, const Socket& socket);
+  Outcome connect(const seccomp::Notification& call, const Socket& socket);
   Outcome listen(const seccomp::Notification& call, int fd);
-  Outcome accept(const seccomp::Notification& call, UniqueFd fd, int flags);
-  Outcome get_name(const seccomp::Notification& call, int fd);
+  Outcome accept(const seccomp::Notification& call, UniqueFd fd, std::uint64_t cookie, int flags);
+  Outcome get_name(const seccomp::Notification& call, const Socket& socket);
   Outcome get_peer(const seccomp::Notification& call, int fd);
-  Outcome get_option(const seccomp::Notification& call, int fd);
-  Outcome set_option(const seccomp::Notification& call, int fd);
+  Outcome get_option(const seccomp::Notification& call, const Socket& socket);
+  Outcome set_option(const seccomp::Notification& call, const Socket& socket);
   Outcome shutdown(const seccomp::Notification& call, int fd);
 
-  bool is_ours(int fd);
+  // find_ours gives what is kept of a socket of ours; nullptr: it is another's.
+  State* find_ours(int fd, std::uint64_t cookie);
   Outcome try_accept(const WaitingAccept& accept);
   UniqueFd take_connection(const WaitingAccept& accept, Errno& error);
   void wait(WaitingAccept accept);
@@ -145,7 +161,8 @@ class VsockEmulator {
   std::vector<Remembered> effects_;
   Recent<Errno> connect_errors_;
   Recent<VsockOptions> options_;
-  Recent<bool> made_;  // for a parent program
+  Recent<State> ours_;
+  Recent<bool> others_;
   std::size_t bound_names_ = 0;
 };
 
