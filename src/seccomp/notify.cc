@@ -2,6 +2,7 @@
 #include "seccomp/notify.h"
 
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,10 +28,12 @@ Listener::Listener(UniqueFd fd) : fd_(std::move(fd)) {
 
 Result<std::optional<Notification>> Listener::receive() {
   seccomp_notif request{};
-  while (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &request) != 0) {
-    if (errno == ENOENT) return std::optional<Notification>();
-    if (errno != EINTR) return errno_error("seccomp notification");
-    request = {};
+  if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &request) != 0) {
+    if (errno == EINTR) return std::optional<Notification>();
+    if (errno != ENOENT) return errno_error("seccomp notification");
+    pollfd state{fd_.get(), 0, 0};
+    if (::poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) != 0) return unavailable("seccomp notification: nobody is left");
+    return std::optional<Notification>();
   }
   Notification out{request.id, static_cast<pid_t>(request.pid), request.data.nr, {}};
   for (std::size_t i = 0; i < out.args.size(); ++i) out.args[i] = request.data.args[i];

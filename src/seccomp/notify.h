@@ -34,7 +34,8 @@ class Listener {
 
   int fd() const { return fd_.get(); }
 
-  // receive takes the next waiting call; nothing when it went away meanwhile. Call it when fd() is readable.
+  // receive waits for the next call and takes it; nothing when it went away meanwhile or a signal came. Errors:
+  // kUnavailable when no task is left that could make one (known to a waiting receive from Linux 6.11 on).
   Result<std::optional<Notification>> receive();
 
   // is_valid tells whether the call still waits: what was read from /proc/TID or the caller's memory before a `true` was

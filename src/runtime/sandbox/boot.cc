@@ -12,7 +12,7 @@ namespace casemate::runtime::sandbox {
 namespace {
 
 constexpr std::size_t kMaxBody = 4096;
-constexpr std::size_t kMaxFds = 32;
+constexpr std::size_t kMaxFds = 64;
 
 void append_text(Bytes& out, ByteView text) {
   append_be<8>(out, text.size());

@@ -7,13 +7,16 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <functional>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -111,6 +114,52 @@ class SocketStock {
   bool keeper_gone_ = false;
 };
 
+// CallThread waits in the kernel for a guest's calls and does nothing else: going through poll costs two system calls more, and
+// epoll wakes another processor. It must be stopped before what it serves goes.
+class CallThread {
+ public:
+  using Serve = std::function<void(const seccomp::Notification&)>;
+
+  CallThread(seccomp::Listener& listener, Serve serve) : thread_([this, &listener, serve = std::move(serve)] { run(listener, serve); }) {}
+  CallThread(const CallThread&) = delete;
+  CallThread& operator=(const CallThread&) = delete;
+  ~CallThread() {
+    stopping_ = true;
+    // The signal may come just before the thread waits; before Linux 6.11 nothing else ends that.
+    while (!ended_) {
+      ::pthread_kill(thread_.native_handle(), kWakeUp);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    thread_.join();
+  }
+
+  // Ignored by whoever did not ask for it.
+  static constexpr int kWakeUp = SIGURG;
+  static void allow_wake_up() {
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    ::sigaction(kWakeUp, &action, nullptr);
+  }
+
+ private:
+  void run(seccomp::Listener& listener, const Serve& serve) {
+    sigset_t signals;
+    ::sigfillset(&signals);
+    ::sigdelset(&signals, kWakeUp);
+    ::pthread_sigmask(SIG_SETMASK, &signals, nullptr);
+    while (!stopping_) {
+      const auto call = listener.receive();
+      if (!call.ok()) break;
+      if (call->has_value()) serve(**call);
+    }
+    ended_ = true;
+  }
+
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> ended_{false};
+  std::thread thread_;
+};
+
 // Supervisor runs one guest, on the thread that forked it, from its start to its end.
 class Supervisor {
  public:
@@ -125,59 +174,71 @@ class Supervisor {
     devices_.emplace(listener_, DeviceEmulator::Guest{spec_.cid, guest_.nsm_mount, guest_.vsock_mount, guest_.interruptible, spec_.nsm_delay}, spec_.nsm);
     poll_.reset(::epoll_create1(EPOLL_CLOEXEC));
     if (!poll_) return errno_error("epoll_create1");
-    for (const int fd : {listener_.fd(), guest_.keeper_channel.fd(), guest_.guest_channel.fd(), vsock_->poll_fd()}) TRY(watch(fd));
+    tick_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    if (!tick_) return errno_error("timerfd_create");
+    for (const int fd : {guest_.init_handle.get(), guest_.guest_channel.fd(), vsock_->poll_fd(), tick_.get()}) TRY(watch(fd, EPOLLIN));
+    // What the keeper says is for the stock of sockets until init has ended; only that it is gone is for us.
+    TRY(watch(guest_.keeper_channel.fd(), 0));
+    calls_.emplace(listener_, [this](const seccomp::Notification& call) { serve_call(call); });
     return guest_.guest_channel.send(MessageKind::kGo);
   }
 
   GuestExit run(Started& started) {
-    while (!init_status_) {
+    for (bool running = true; running;) {
       std::array<epoll_event, 16> events{};
-      const int timeout = vsock_->has_waiting() ? static_cast<int>(VsockEmulator::kTick.count()) : -1;
-      const int count = ::epoll_wait(poll_.get(), events.data(), static_cast<int>(events.size()), timeout);
+      const int count = ::epoll_wait(poll_.get(), events.data(), static_cast<int>(events.size()), -1);
       for (int i = 0; i < count; ++i) {
-        const auto& event = events[static_cast<std::size_t>(i)];
-        if (event.data.fd == listener_.fd()) serve_call(event.events);
-        if (event.data.fd == vsock_->poll_fd()) vsock_->serve();
-        if (event.data.fd == guest_.guest_channel.fd()) hear_init(started);
-        if (event.data.fd == guest_.keeper_channel.fd()) hear_keeper();
+        const int fd = events[static_cast<std::size_t>(i)].data.fd;
+        if (fd == vsock_->poll_fd()) serve_waiting();
+        if (fd == tick_.get()) tick();
+        if (fd == guest_.guest_channel.fd()) hear_init(started);
+        if (fd == guest_.init_handle.get() || fd == guest_.keeper_channel.fd()) running = false;
       }
-      tick_when_due();
-      if (const auto status = stock_.take_init_status()) init_status_ = status;
-      if (stock_.keeper_gone()) break;
     }
+    calls_.reset();
+    init_status_ = stock_.take_init_status();
+    if (!init_status_ && !stock_.keeper_gone()) hear_keeper();
     while (guest_heard_) hear_init(started);
     if (!started_) started.set_value(internal("guest: ended before its application was executed"));
     return decode(app_status_ ? *app_status_ : init_status_.value_or(SIGKILL));
   }
 
  private:
-  Result<void> watch(int fd) {
+  Result<void> watch(int fd, std::uint32_t events) {
     epoll_event event{};
-    event.events = EPOLLIN;
+    event.events = events;
     event.data.fd = fd;
     if (::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return errno_error("epoll_ctl");
     return {};
   }
   void ignore(int fd) { ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
-  void tick_when_due() {
-    const auto now = std::chrono::steady_clock::now();
-    if (!vsock_->has_waiting() || now - last_tick_ < VsockEmulator::kTick) return;
-    last_tick_ = now;
-    vsock_->tick();
+  void set_ticking(bool on) {
+    ticking_ = on;
+    itimerspec timer{};
+    if (on) timer.it_value.tv_nsec = timer.it_interval.tv_nsec = std::chrono::nanoseconds(VsockEmulator::kTick).count();
+    ::timerfd_settime(tick_.get(), 0, &timer, nullptr);
   }
 
-  void serve_call(std::uint32_t events) {
-    if ((events & EPOLLIN) == 0) return ignore(listener_.fd());  // no task of the guest is left
-    auto call = listener_.receive();
-    if (!call.ok()) return ignore(listener_.fd());
-    if (!call->has_value()) return;
-    const seccomp::Notification notification = call->value_or(seccomp::Notification{});
-    if (notification.call == SYS_ioctl) {
-      devices_->handle(notification);
-    } else {
-      vsock_->handle(notification);
-    }
+  void tick() {
+    std::uint64_t times = 0;
+    (void)!::read(tick_.get(), &times, sizeof times);
+    const std::lock_guard lock(vsock_mutex_);
+    vsock_->tick();
+    if (!vsock_->has_waiting()) set_ticking(false);
+  }
+
+  void serve_waiting() {
+    const std::lock_guard lock(vsock_mutex_);
+    vsock_->serve();
+  }
+
+  // On the thread for calls.
+  void serve_call(const seccomp::Notification& call) {
+    if (call.call == SYS_ioctl) return devices_->handle(call);
+    const std::lock_guard lock(vsock_mutex_);
+    vsock_->handle(call);
+    if (vsock_->has_waiting() && !ticking_) set_ticking(true);
   }
 
   void hear_init(Started& started) {
@@ -205,11 +266,8 @@ class Supervisor {
 
   void hear_keeper() {
     auto message = guest_.keeper_channel.receive();
-    std::uint32_t status = SIGKILL;
-    if (message.ok() && message->kind == MessageKind::kInitEnded) {
-      if (const auto number = ByteReader(message->body).read_u32(); number.ok()) status = *number;
-    }
-    init_status_ = status;
+    if (!message.ok() || message->kind != MessageKind::kInitEnded) return;
+    if (const auto number = ByteReader(message->body).read_u32(); number.ok()) init_status_ = *number;
   }
 
   Launched& guest_;
@@ -217,14 +275,17 @@ class Supervisor {
   fabric::Root root_;
   seccomp::Listener listener_;
   SocketStock stock_;
+  std::mutex vsock_mutex_;  // the emulator is used by the thread for calls and, for accepts that wait, by the guest's
   std::unique_ptr<VsockEmulator> vsock_;
   std::optional<DeviceEmulator> devices_;
   UniqueFd poll_;
+  UniqueFd tick_;
+  bool ticking_ = false;
   bool started_ = false;
   bool guest_heard_ = true;
   std::optional<std::uint32_t> app_status_;
   std::optional<std::uint32_t> init_status_;
-  std::chrono::steady_clock::time_point last_tick_{};
+  std::optional<CallThread> calls_;
 };
 
 class SandboxGuest final : public Guest {
@@ -337,6 +398,7 @@ void remove_leftovers() { Cgroup::sweep(); }
 
 Result<std::unique_ptr<Backend>> open_backend(const Options& options) {
   raise_file_limit();
+  CallThread::allow_wake_up();
   remove_leftovers();
   const auto program = TRY(guest_filter());
   Shared shared{TRY(embed_init()), bytes_of_program(program), options.interruptible_calls, {}};

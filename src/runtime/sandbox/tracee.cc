@@ -55,12 +55,14 @@ bool Tracee::write_both(std::uint64_t address, ByteView data, std::uint64_t size
   return ::process_vm_writev(tid_, local, 2, remote, 2, 0) == static_cast<ssize_t>(data.size() + size.size());
 }
 
-UniqueFd Tracee::open_process() const {
+UniqueFd Tracee::open_process(bool* exact) const {
   UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, tid_, kPidfdThread)));
+  if (exact != nullptr) *exact = true;
   if (!process && errno == EINVAL) {
     // Before 6.9 only a thread group's leader has one; threads share its table unless they took pains not to.
     const auto leader = find_field(read_status(tid_), "Tgid", 10);
     if (leader) process.reset(static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(*leader), 0)));
+    if (exact != nullptr) *exact = leader && static_cast<pid_t>(*leader) == tid_;
   }
   return process;
 }
@@ -74,11 +76,17 @@ UniqueFd Tracee::duplicate(int fd) const {
 UniqueFd LastTracee::duplicate(pid_t tid, int fd) {
   if (process_ && tid == tid_) {
     UniqueFd file(static_cast<int>(::syscall(SYS_pidfd_getfd, process_.get(), fd, 0)));
+    if (file) return file;
+    // Before Linux 6.8 a thread that is gone is told no otherwise than a descriptor that is not there.
+    const int error = errno;
+    confirmed_ = false;
+    errno = error;
     // A number given to another thread meanwhile: the handle still means the one that is gone.
-    if (file || errno != ESRCH) return file;
+    if (error != ESRCH) return file;
   }
   tid_ = tid;
-  process_ = Tracee(tid).open_process();
+  confirmed_ = false;
+  process_ = Tracee(tid).open_process(&exact_);
   if (!process_) return {};
   return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_getfd, process_.get(), fd, 0)));
 }

@@ -24,8 +24,9 @@ class Tracee {
   // write_both writes a value and its size as one call of ours.
   bool write_both(std::uint64_t address, ByteView data, std::uint64_t size_address, ByteView size) const;
 
-  // open_process gives a pidfd of the thread, or of its process before Linux 6.9. None: errno says why.
-  UniqueFd open_process() const;
+  // open_process gives a pidfd of the thread, or of its process before Linux 6.9 (`exact` is false then, but for the thread
+  // that the process is named after). None: errno says why.
+  UniqueFd open_process(bool* exact = nullptr) const;
 
   // duplicate gives our own descriptor of the tracee's open file: what is done to it is done to the tracee's, through
   // every duplicate in every process of the guest. None: errno says why, EBADF where the tracee has no such file.
@@ -48,9 +49,17 @@ class LastTracee {
  public:
   UniqueFd duplicate(pid_t tid, int fd);
 
+  // is_confirmed tells whether the last duplicate came from a thread that is known to be the guest's: its handle is that of a
+  // thread that had this number when a notification of the number was valid, and it lives, so the number is still its own. Else
+  // ask whether the notification is valid, and tell confirm.
+  bool is_confirmed() const { return confirmed_; }
+  void confirm() { confirmed_ = exact_; }
+
  private:
   pid_t tid_ = 0;
   UniqueFd process_;
+  bool exact_ = false;  // the handle is the thread's, not only its process's
+  bool confirmed_ = false;
 };
 
 }  // namespace casemate::runtime::sandbox

@@ -32,7 +32,7 @@ namespace casemate::runtime::sandbox {
 namespace {
 
 // Sockets handed over at once: an emulated socket() costs a round trip to the keeper every so many calls.
-constexpr std::size_t kSocketBatch = 16;
+constexpr std::size_t kSocketBatch = 64;
 
 Bytes number_body(std::uint32_t value) {
   Bytes body;
