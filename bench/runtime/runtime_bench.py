@@ -4,14 +4,15 @@
 file system, in turn; what intercepted calls and established connections cost in a guest, beside a bare notification and a
 plain Unix socket; memory of supervisors, many at once. Prints medians.
 
-BENCH_SIZES (MiB of the root, "1 50 500"), BENCH_ROUNDS (7), BENCH_MANY (enclaves at once, 50). Needs root, and dockerd, runc
-and bwrap for their rows. The Docker engine is one of its own, in a folder that goes afterwards, without a network."""
+BENCH_SIZES (MiB of the root, "1 50 500"), BENCH_ROUNDS (7), BENCH_CALL_ROUNDS (15), BENCH_TRAFFIC_ROUNDS (40), BENCH_MANY
+(enclaves at once, 50; 0 for no such row). Needs root, and dockerd, runc and bwrap for their rows. The Docker engine is one of its own, in a folder that goes afterwards, without a network."""
 
 import importlib.util
 import json
 import os
 import pathlib
 import shutil
+import socket
 import statistics
 import subprocess
 import tempfile
@@ -21,6 +22,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get("CASEMATE_BUILD_DIR", HERE.parents[1] / "build"))
 SIZES = [int(size) for size in os.environ.get("BENCH_SIZES", "1 50 500").split()]
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
+CALL_ROUNDS = int(os.environ.get("BENCH_CALL_ROUNDS", "15"))
+TRAFFIC_ROUNDS = int(os.environ.get("BENCH_TRAFFIC_ROUNDS", "40"))
 MANY = int(os.environ.get("BENCH_MANY", "50"))
 CALLS = BUILD / "bench" / "runtime_calls"
 
@@ -88,13 +91,66 @@ class Docker:
 
 
 def open_docker(folder):
-    if not shutil.which("dockerd") or not shutil.which("docker"):
+    if not SIZES or not shutil.which("dockerd") or not shutil.which("docker"):
         return None
     try:
         return Docker(folder)
     except RuntimeError as error:
         print(f"no docker rows: {error}")
         return None
+
+
+def read_values(lines):
+    values = {}
+    for line in lines:
+        if not line.strip():
+            return values
+        name, value = line.split()
+        values[name] = float(value)
+    raise RuntimeError("calls: ended early")
+
+
+class Control:
+    """The calls' guest, by its fabric socket."""
+
+    def __init__(self, fabric, cid):
+        self.socket = socket.socket(socket.AF_UNIX)
+        own = fabric / "peer" / f"3.{os.getpid()}"
+        self.socket.bind(str(own))
+        self.socket.connect(str(fabric / str(cid) / "9000"))
+        own.unlink()
+        self.lines = self.socket.makefile("r")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.lines.close()
+        self.socket.close()
+
+    def round(self, which):
+        self.socket.sendall(which)
+        return read_values(self.lines)
+
+
+class Bare:
+    """Notifications without our supervisor."""
+
+    def __init__(self, folder):
+        self.process = subprocess.Popen([str(CALLS), "bare", folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+        self.process.stdout.close()
+
+    def round(self):
+        self.process.stdin.write(b"r")
+        self.process.stdin.flush()
+        return read_values(line.decode() for line in self.process.stdout)
 
 
 class Bench:
@@ -159,17 +215,36 @@ class Bench:
         image.unlink()
 
     def calls(self):
+        """Rounds in a guest and beside it in turn: the median of the rounds' ratios, so that the machine's drift is in none."""
         image = self.image("calls", CALLS, "", 1)
-        record = json.loads(self.run(image, "--debug-mode")[1])
-        timed([self.soak.NITRO_CLI, "wait", "--enclave-id", record["EnclaveID"]], env=self.env)
-        text = self.cli("logs", "--enclave-id", record["EnclaveID"])[1]
-        values = dict(line.split() for line in text.splitlines() if len(line.split()) == 2 and line[0].isalpha())
-        v = {name: float(value) for name, value in values.items()}
-        v["bare_us"] = statistics.median(float(timed([str(CALLS), "bare"])[1].split()[1]) for _ in range(3))
-        print(f"intercepted call {v['intercepted_us']:.1f} us, bare notification {v['bare_us']:.1f} us: x {v['intercepted_us'] / v['bare_us']:.2f}; "
-              f"resumed (with a look at the socket) {v['resumed_us']:.1f} us")
-        print(f"established vsock {v['vsock_mb_s']:.0f} MB/s, Unix socket {v['unix_mb_s']:.0f} MB/s: x {v['vsock_mb_s'] / v['unix_mb_s']:.2f}")
-        print(f"round trips {v['vsock_round_trips_s']:.0f}/s, Unix socket {v['unix_round_trips_s']:.0f}/s: x {v['vsock_round_trips_s'] / v['unix_round_trips_s']:.2f}")
+        record = json.loads(self.run(image, "--debug-mode", "--wait-ready", "9000")[1])
+        with tempfile.TemporaryDirectory(prefix="bare-") as names, Control(self.folder / "run" / "vsock", record["EnclaveCID"]) as guest, \
+                Bare(names) as bare:
+            rows, traffic = [], []
+            for i in range(CALL_ROUNDS + 1):
+                in_guest, beside = guest.round(b"c"), bare.round()
+                if i > 0:
+                    rows.append((in_guest, beside))
+            for i in range(TRAFFIC_ROUNDS + 1):
+                row = guest.round(b"t")
+                if i > 0:
+                    traffic.append(row)
+        answered = statistics.median(bare["answered"] for _, bare in rows)
+        print(f"a notification that is merely answered: {answered:.1f} us")
+        for name in rows[0][0]:
+            cost = statistics.median(guest[name] for guest, _ in rows)
+            merely = statistics.median(guest[name] / bare["answered"] for guest, bare in rows)
+            text = f"intercepted {name:16} {cost:6.1f} us   x {merely:.2f} of one merely answered"
+            if name in rows[0][1]:
+                least = statistics.median(bare[name] for _, bare in rows)
+                ratio = statistics.median(guest[name] / bare[name] for guest, bare in rows)
+                text += f"; x {ratio:.2f} of the least that answers it ({least:.1f} us)"
+            print(text)
+        for what, unit in (("mb_s", "MB/s"), ("round_trips_s", "round trips/s")):
+            ours, plain = (statistics.median(row[f"{kind}_{what}"] for row in traffic) for kind in ("vsock", "unix"))
+            ratios = sorted(row[f"vsock_{what}"] / row[f"unix_{what}"] for row in traffic)
+            print(f"established vsock {ours:.0f} {unit}, Unix socket {plain:.0f}: x {statistics.median(ratios):.3f} "
+                  f"(half of the rounds {ratios[len(ratios) // 4]:.2f} to {ratios[3 * len(ratios) // 4]:.2f})", flush=True)
 
     def many(self):
         image = self.image("many", self.soak.GUEST, "serve", 1)
@@ -184,7 +259,8 @@ def main():
         bench.calls()
         for size in SIZES:
             bench.starts(size)
-        bench.many()
+        if MANY:
+            bench.many()
     finally:
         bench.close()
 
