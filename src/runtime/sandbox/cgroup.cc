@@ -103,6 +103,23 @@ bool contains_word(const std::string& path, const std::string& word) {
   return false;
 }
 
+// enable_controllers lets the groups in a folder be limited, as far as this process may: where a service manager has not, and
+// at the root, which alone may have processes of its own beside such groups.
+void enable_controllers(const std::string& folder) {
+  const std::string control = folder + "cgroup.subtree_control";
+  for (const char* controller : {"memory", "pids", "cpu"}) {
+    if (!contains_word(control, controller)) (void)write_value(control, fmt::format("+{}", controller));
+  }
+}
+
+// remove_group ends what is left in a group of version 2 (cgroup.kill, Linux 5.14) where that keeps it from being removed.
+bool remove_group(const std::string& folder) {
+  if (::rmdir(folder.c_str()) == 0) return true;
+  if (errno != EBUSY) return true;
+  (void)write_value(folder + "/cgroup.kill", "1");
+  return false;
+}
+
 constexpr std::string_view kPrefix = "casemate-";
 
 // The folders in which guests' groups are made, with a slash at their end: a sibling of our own group in version 2, which
@@ -141,7 +158,7 @@ void Cgroup::sweep() {
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(*parent, error)) {
       const std::string name = entry.path().filename();
-      if (name.starts_with(kPrefix) && is_dead(name)) (void)::rmdir(entry.path().c_str());
+      if (name.starts_with(kPrefix) && is_dead(name)) (void)remove_group(entry.path());
     }
   }
 }
@@ -168,14 +185,16 @@ Cgroup Cgroup::create(const std::string& name, const CgroupLimits& limits, pid_t
     return false;
   };
 
-  if (const auto parent = parent_folder(facts, ""); parent && contains_word(*parent + "cgroup.subtree_control", "memory")) {
+  if (const auto parent = parent_folder(facts, "")) {
+    enable_controllers(*parent);
     const std::string folder = *parent + name;
     enter(folder, [&] {
+      // memory.oom.group stays 0: the process that takes most is killed, as by the kernel of a machine with so much memory.
       group.memory_ = write_value(folder + "/memory.max", std::to_string(limits.memory_bytes));
       (void)write_value(folder + "/memory.swap.max", "0");
       group.processes_ = write_value(folder + "/pids.max", std::to_string(limits.processes));
       (void)write_value(folder + "/cpu.max", fmt::format("{} {}", limits.cpus * kCpuPeriodMicroseconds, kCpuPeriodMicroseconds));
-      return group.memory_;
+      return group.memory_ || group.processes_;
     });
     if (!group.folders_.empty()) return group;
     group.memory_ = group.processes_ = false;
@@ -196,7 +215,7 @@ void Cgroup::remove() {
   for (const std::string& folder : folders_) {
     // The last process may be reaped and still be counted for a moment.
     for (int attempt = 0; attempt < 100; ++attempt) {
-      if (::rmdir(folder.c_str()) == 0 || errno != EBUSY) break;
+      if (remove_group(folder)) break;
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
   }

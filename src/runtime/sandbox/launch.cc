@@ -303,7 +303,10 @@ Result<void> boot(const Shared& shared, Launched& guest, const GuestSpec& spec, 
   TRY(expect(guest.keeper_channel, patience, MessageKind::kMapIds, 0));
   const CgroupLimits limits{boot_spec.memory_bytes + kInitBytes, process_limit(spec.memory_mib), spec.cpu_count};
   guest.cgroup = Cgroup::create(Cgroup::name_of(spec.cid), limits, guest.keeper);
-  if (!guest.cgroup.limits_memory()) boot_spec.data_bytes = boot_spec.memory_bytes;
+  if (!guest.cgroup.limits_memory()) {
+    boot_spec.data_bytes = boot_spec.memory_bytes;
+    note(spec, fmt::format("memory: no control group may be made here (delegate one to this user); each process by itself is bounded to {} MiB", spec.memory_mib));
+  }
   if (!guest.cgroup.limits_processes()) boot_spec.processes = limits.processes;
   boot_spec.many_ids = TRY(apply_ids(guest.keeper, ids).in("user namespace")).count == kGuestIds;
   const UniqueFd tree = lend_root(guest, spec, ids, boot_spec);
