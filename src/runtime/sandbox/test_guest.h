@@ -165,7 +165,10 @@ class SandboxTest : public testing::Test {
     out.console.reset(ends[1]);
     out.fabric = fabric();
     out.trust_anchors_pem = "PLATFORM ANCHOR\n";
-    out.on_event = [this](std::string_view text) { events_ += std::string(text) + "\n"; };
+    // What a user without control groups is told is not what these tests are about.
+    out.on_event = [this](std::string_view text) {
+      if (!text.starts_with("memory:")) events_ += std::string(text) + "\n";
+    };
     out.nsm = [](ByteView request) {
       Bytes response = to_bytes(as_bytes("pong:"));
       append(response, request);
