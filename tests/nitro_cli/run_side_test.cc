@@ -27,6 +27,7 @@
 #include "os/paths.h"
 #include "os/process.h"
 #include "runtime/client.h"
+#include "runtime/registry.h"
 
 namespace casemate {
 namespace {
@@ -319,6 +320,33 @@ TEST_F(RunSide, ALaterStartOfAnImageAttestsToTheSame) {
   ::setenv("CASEMATE_ROOT_CACHE", "off", 1);
   EXPECT_EQ(see(), first);
   ::unsetenv("CASEMATE_ROOT_CACHE");
+}
+
+// An enclave process that has noted its end closes its socket, with whoever connected just before still in the queue.
+TEST_F(RunSide, WaitTellsTheStatusOfAnEnclaveThatEndsBeforeItTakesTheConnection) {
+  const os::Output output = run(eif("end"), {"--enclave-name", "brief"});
+  ASSERT_EQ(output.status, 0) << output.err;
+  const std::string id = *json::parse(output.out)->string_at("EnclaveID");
+  ASSERT_EQ(cli({"wait", "--enclave-id", id}).status, 7);
+
+  auto registry = runtime::Registry::from_environment();
+  ASSERT_THAT(registry, IsOk());
+  const os::Path socket = registry->socket_of(id).take();
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  ASSERT_LT(socket.native().size(), sizeof address.sun_path);
+  socket.native().copy(address.sun_path, socket.native().size());
+  // The enclave's own process has told its end and may not have removed its folder yet.
+  for (int attempt = 0; attempt < 1000 && std::filesystem::exists(socket.parent_path()); ++attempt)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ASSERT_THAT(os::make_private_directories(socket.parent_path()), IsOk());
+  const UniqueFd ending(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(ending.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(ending.get(), 8), 0);
+  std::thread closer([&] { UniqueFd(::accept4(ending.get(), nullptr, nullptr, SOCK_CLOEXEC)).reset(); });
+  const os::Output waited = cli({"wait", "--enclave-id", id});
+  closer.join();
+  EXPECT_EQ(waited.status, 7) << waited.err;
 }
 
 TEST_F(RunSide, AnotherImageUnderTheSameNameIsWhatRuns) {
