@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "eif/measure.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cstdlib>
+#include <mutex>
+#include <new>
 #include <utility>
 
 #include "eif/crc32.h"
@@ -31,20 +36,37 @@ Sha384 measure(ByteView data) {
   return extend(Sha384{}, crypto::sha384(data));
 }
 
-std::shared_ptr<Bytes> PiecePool::take() {
-  std::unique_ptr<Bytes> buffer;
-  {
-    const std::lock_guard lock(idle_->mutex);
-    if (!idle_->buffers.empty()) {
-      buffer = std::move(idle_->buffers.back());
-      idle_->buffers.pop_back();
-    }
+// Buffers are made by the huge page: faulting them in page by page takes as long as hashing several megabytes.
+struct PiecePool::Idle {
+  static constexpr std::size_t kBlockBytes = 2 * 1024 * 1024;
+  struct Free {
+    void operator()(PieceBuffer* block) const { std::free(block); }
+  };
+
+  // add_block is called under the lock, with no buffer idle.
+  void add_block() {
+    std::unique_ptr<PieceBuffer, Free> block(static_cast<PieceBuffer*>(std::aligned_alloc(kBlockBytes, kBlockBytes)));
+    if (block == nullptr) throw std::bad_alloc();
+    ::madvise(block.get(), kBlockBytes, MADV_HUGEPAGE);
+    blocks.push_back(std::move(block));
+    for (std::size_t i = 0; i < kBlockBytes / kPieceBytes; ++i) buffers.push_back(blocks.back().get() + i);
   }
-  if (!buffer) buffer = std::make_unique<Bytes>(kPieceBytes);
-  return {buffer.release(), [idle = idle_](Bytes* returned) {
-            std::unique_ptr<Bytes> owned(returned);
-            const std::lock_guard lock(idle->mutex);
-            idle->buffers.push_back(std::move(owned));
+
+  std::mutex mutex;
+  std::vector<std::unique_ptr<PieceBuffer, Free>> blocks;
+  std::vector<PieceBuffer*> buffers;
+};
+
+PiecePool::PiecePool() : idle_(std::make_shared<Idle>()) {}
+
+std::shared_ptr<PieceBuffer> PiecePool::take() {
+  const std::lock_guard lock(idle_->mutex);
+  if (idle_->buffers.empty()) idle_->add_block();
+  PieceBuffer* const buffer = idle_->buffers.back();
+  idle_->buffers.pop_back();
+  return {buffer, [idle = idle_](PieceBuffer* returned) {
+            const std::lock_guard idle_lock(idle->mutex);
+            idle->buffers.push_back(returned);
           }};
 }
 

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -51,21 +50,20 @@ class SequentialLanes final : public Lanes {
 };
 
 // Piece is a part of a file that several jobs read.
-using Piece = std::shared_ptr<const Bytes>;
 constexpr std::size_t kPieceBytes = 256 * 1024;
+using PieceBuffer = std::array<std::uint8_t, kPieceBytes>;
+using Piece = std::shared_ptr<const PieceBuffer>;
 
-// PiecePool lends buffers of kPieceBytes, which come back when their last reader drops them: a file of any length passes
-// through the few that the lanes hold at a time. A lent buffer holds what was last in it.
+// PiecePool lends buffers, which come back when their last reader drops them: a file of any length passes through the few
+// that the lanes hold at a time. A lent buffer holds what was last in it.
 class PiecePool {
  public:
-  std::shared_ptr<Bytes> take();
+  PiecePool();
+  std::shared_ptr<PieceBuffer> take();
 
  private:
-  struct Idle {
-    std::mutex mutex;
-    std::vector<std::unique_ptr<Bytes>> buffers;
-  };
-  std::shared_ptr<Idle> idle_ = std::make_shared<Idle>();
+  struct Idle;
+  std::shared_ptr<Idle> idle_;
 };
 
 // Measurer takes the sections' data in file order and the whole file's bytes for the checksum. The hashes run in lanes,

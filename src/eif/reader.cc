@@ -72,7 +72,7 @@ Result<void> Pass::read_data(const Section& section, Bytes* keep) {
     return {};
   }
   while (left > 0) {
-    const std::shared_ptr<Bytes> piece = pieces_.take();
+    const std::shared_ptr<PieceBuffer> piece = pieces_.take();
     const auto bytes = std::span(*piece).first(static_cast<std::size_t>(std::min<std::uint64_t>(left, kPieceBytes)));
     if (TRY(fill(bytes)) < bytes.size()) return ends_early(section);
     left -= bytes.size();

@@ -42,7 +42,7 @@ class Writer {
   Measurer measurer_;
   Header header_;
   PiecePool pieces_;
-  std::shared_ptr<Bytes> piece_;  // none while filled_ is 0
+  std::shared_ptr<PieceBuffer> piece_;  // none while filled_ is 0
   std::size_t filled_ = 0;
   std::uint64_t offset_ = 0;
   std::uint64_t section_left_ = 0;

@@ -11,7 +11,7 @@
 namespace casemate::image {
 
 // What is read or copied at a time.
-inline constexpr std::size_t kCopyBytes = 1024 * 1024;
+inline constexpr std::size_t kCopyBytes = 256 * 1024;
 
 // open_blob opens a regular file. Errors: kNotFound, kDenied, kMalformed (not a regular file).
 Result<std::unique_ptr<oci::Blob>> open_blob(const os::Path& path);
