@@ -27,18 +27,22 @@ def layout(folder, megabytes):
     path = folder / "layer"
     block = os.urandom(1 << 20)
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
-        # One large file for half of it, small ones for the rest, as images are.
+        # Large files for half of it (a cpio entry ends at 4 GiB), small ones for the rest, as images are.
         for number in range(megabytes // 2 * 16):
             info = tarfile.TarInfo(f"usr/lib/{number % 97:02}/file{number:06}")
             info.size, info.mode, info.mtime = 1 << 16, 0o644, 1700000000
             tar.addfile(info, io.BytesIO(block[:1 << 16]))
-        info = tarfile.TarInfo("var/data")
-        info.size, info.mode, info.mtime = megabytes // 2 << 20, 0o644, 1700000000
 
         class Repeat(io.RawIOBase):
             def read(self, size=-1):
                 return block[:size]
-        tar.addfile(info, Repeat())
+
+        left = megabytes // 2
+        while left > 0:
+            info = tarfile.TarInfo(f"var/data{left}")
+            info.size, info.mode, info.mtime = min(left, 2048) << 20, 0o644, 1700000000
+            tar.addfile(info, Repeat())
+            left -= min(left, 2048)
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):

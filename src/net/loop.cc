@@ -6,19 +6,17 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <csignal>
 #include <map>
 #include <mutex>
+#include <thread>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace casemate::net {
 namespace {
-
-// Few: what became ready meanwhile is then taken in its turn, not after all that was ready before.
-constexpr int kBatch = 8;
 
 class CallbackWatcher final : public Watcher {
  public:
@@ -44,7 +42,7 @@ struct Loop::State {
   std::unique_ptr<Watcher> wake_watcher;
   std::unique_ptr<Watcher> signal_watcher;
 
-  std::array<epoll_event, kBatch> batch{};
+  std::vector<epoll_event> batch;
   int batch_size = 0;
   int batch_next = 0;
   std::vector<std::unique_ptr<Watcher>> retired;
@@ -58,6 +56,7 @@ struct Loop::State {
   std::vector<Task> posted;
   std::atomic<bool> any_posted{false};  // so that a round without posted work takes no lock
   std::atomic<bool> stopping{false};
+  std::atomic<std::thread::id> runner;  // the thread in run()
 
   int timeout_ms() {
     if (any_posted.load(std::memory_order_acquire)) return 0;
@@ -129,8 +128,9 @@ Loop::~Loop() {
   state_->retired.clear();
 }
 
-Result<std::unique_ptr<Loop>> Loop::create() {
+Result<std::unique_ptr<Loop>> Loop::create(std::size_t batch) {
   auto state = std::make_unique<State>();
+  state->batch.resize(batch);
   state->epoll = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!state->epoll) return errno_error("epoll_create1");
   state->wake = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -147,9 +147,10 @@ Result<std::unique_ptr<Loop>> Loop::create() {
 
 void Loop::run() {
   State& state = *state_;
+  state.runner = std::this_thread::get_id();
   state.now = std::chrono::steady_clock::now();
   while (!state.stopping.load(std::memory_order_acquire)) {
-    const int count = ::epoll_wait(state.epoll.get(), state.batch.data(), kBatch, state.timeout_ms());
+    const int count = ::epoll_wait(state.epoll.get(), state.batch.data(), static_cast<int>(state.batch.size()), state.timeout_ms());
     state.now = std::chrono::steady_clock::now();
     state.batch_size = std::max(count, 0);
     for (state.batch_next = 0; state.batch_next < state.batch_size;) {
@@ -162,6 +163,7 @@ void Loop::run() {
     state.retired.clear();
   }
   state.stopping.store(false, std::memory_order_release);
+  state.runner = std::thread::id();
 }
 
 void Loop::stop() {
@@ -178,7 +180,8 @@ void Loop::post(Task task) {
     state_->posted.push_back(std::move(task));
     state_->any_posted.store(true, std::memory_order_release);
   }
-  if (!first) return;
+  // The loop's own thread looks at what is posted before it sleeps.
+  if (!first || state_->runner.load(std::memory_order_relaxed) == std::this_thread::get_id()) return;
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(state_->wake.get(), &one, sizeof one);
 }
@@ -201,6 +204,15 @@ Result<void> Loop::modify(int fd, std::uint32_t events, Watcher& watcher) {
 
 void Loop::remove(int fd, Watcher& watcher) {
   ::epoll_ctl(state_->epoll.get(), EPOLL_CTL_DEL, fd, nullptr);
+  forget(watcher);
+}
+
+void Loop::remove(UniqueFd& fd, Watcher& watcher) {
+  fd.reset();
+  forget(watcher);
+}
+
+void Loop::forget(const Watcher& watcher) {
   for (int i = state_->batch_next; i < state_->batch_size; ++i) {
     auto& event = state_->batch[static_cast<std::size_t>(i)];
     if (event.data.ptr == &watcher) event.data.ptr = nullptr;
@@ -208,7 +220,6 @@ void Loop::remove(int fd, Watcher& watcher) {
 }
 
 void Loop::retire(std::unique_ptr<Watcher> watcher) {
-  if (state_->retired.empty()) post([] {});  // wakes a loop that would sleep
   state_->retired.push_back(std::move(watcher));
 }
 

@@ -32,7 +32,10 @@ class FdWatch;
 
 class Loop {
  public:
-  static Result<std::unique_ptr<Loop>> create();
+  // batch is how many events are fetched at a time. With few, what becomes ready meanwhile is taken in its turn, not after
+  // all that was ready before; with many, a round of short events costs fewer system calls.
+  static constexpr std::size_t kBatch = 8;
+  static Result<std::unique_ptr<Loop>> create(std::size_t batch = kBatch);
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -48,7 +51,10 @@ class Loop {
   Result<void> add(int fd, std::uint32_t events, Watcher& watcher);
   Result<void> modify(int fd, std::uint32_t events, Watcher& watcher);
   void remove(int fd, Watcher& watcher);
-  // retire destroys a removed watcher once no callback can be on the stack.
+  // This one closes instead, by which the kernel takes the descriptor out of the set. Only for what neither another
+  // descriptor nor another process shares: the set would keep that, and the watcher's address with it.
+  void remove(UniqueFd& fd, Watcher& watcher);
+  // retire destroys a removed watcher once no callback can be on the stack: at the end of the round.
   void retire(std::unique_ptr<Watcher> watcher);
 
   // watch calls back on readiness of a descriptor that the caller owns and keeps open while the handle lives.
@@ -69,6 +75,7 @@ class Loop {
   friend class FdWatch;
   struct State;
   explicit Loop(std::unique_ptr<State> state);
+  void forget(const Watcher& watcher);
   std::unique_ptr<State> state_;
 };
 

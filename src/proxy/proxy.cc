@@ -8,7 +8,6 @@
 namespace casemate::proxy {
 namespace {
 
-constexpr int kAcceptsPerEvent = 64;
 constexpr std::chrono::milliseconds kAcceptPause{100};
 
 struct RouteState {
@@ -77,7 +76,7 @@ struct Proxy::State : std::enable_shared_from_this<Proxy::State> {
       log.error("listener_failed", {{"error", set.error().message()}});
   }
 
-  void accept_some(const std::shared_ptr<RouteState>& route);
+  void accept_one(const std::shared_ptr<RouteState>& route);
   void serve(const std::shared_ptr<RouteState>& route, UniqueFd local);
   void resolved(std::uint64_t id, Result<Target> target);
   void connected(std::uint64_t id, Result<UniqueFd> remote);
@@ -88,25 +87,19 @@ struct Proxy::State : std::enable_shared_from_this<Proxy::State> {
   }
 };
 
-void Proxy::State::accept_some(const std::shared_ptr<RouteState>& route) {
-  for (int i = 0; i < kAcceptsPerEvent; ++i) {
-    if (!route->listener) return;
-    if (route->stats.open >= limit_of(*route)) return pause_accepting(*route);
-    UniqueFd local(::accept4(route->listener->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (local) {
-      serve(route, std::move(local));
-    } else if (errno == EAGAIN) {
-      return;
-    } else if (errno != EINTR && errno != ECONNABORTED) {
-      log.warn("accept_failed",
-               {{"port", std::to_string(route->stats.route.port)}, {"error", errno_error("accept").message()}});
-      pause_accepting(*route);
-      route->pause = loop.after(kAcceptPause, [this, weak = std::weak_ptr(route)] {
-        if (const auto again = weak.lock()) resume_accepting(again);
-      });
-      return;
-    }
-  }
+// One connection an event: readiness is level-triggered, so the next round brings the next one, with what the established
+// ones have to say in between.
+void Proxy::State::accept_one(const std::shared_ptr<RouteState>& route) {
+  if (!route->listener) return;
+  if (route->stats.open >= limit_of(*route)) return pause_accepting(*route);
+  UniqueFd local(::accept4(route->listener->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (local) return serve(route, std::move(local));
+  if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
+  log.warn("accept_failed", {{"port", std::to_string(route->stats.route.port)}, {"error", errno_error("accept").message()}});
+  pause_accepting(*route);
+  route->pause = loop.after(kAcceptPause, [this, weak = std::weak_ptr(route)] {
+    if (const auto again = weak.lock()) resume_accepting(again);
+  });
 }
 
 void Proxy::State::serve(const std::shared_ptr<RouteState>& route, UniqueFd local) {
@@ -202,7 +195,7 @@ Result<void> Proxy::add_route(const Route& route, Admission admission, std::uniq
   State& state = *state_;
   fresh->watch =
       TRY(state.loop.watch(fresh->listener->fd(), EPOLLIN, [&state, weak = std::weak_ptr(fresh)](std::uint32_t) {
-        if (const auto each = weak.lock()) state.accept_some(each);
+        if (const auto each = weak.lock()) state.accept_one(each);
       }));
   fresh->accepting = true;
   state.routes.emplace(route.port, std::move(fresh));

@@ -82,7 +82,7 @@ class Tunnel final : public net::Watcher {
 
   Side& side(int index) { return sides_[static_cast<std::size_t>(index)]; }
   void ready(int index, std::uint32_t events);
-  void pump(int index);
+  void pump(int index, bool hung_up);
   void flush(int index);
   void hold(Side& from, std::size_t offset, std::size_t size);
   void release(Side& from);
@@ -124,12 +124,11 @@ void Tunnel::close(RelayEnd::Reason reason) {
   if (!open_) return;
   open_ = false;
   for (Side& each : sides_) {
-    if (each.interest != 0) relay_.loop.remove(each.fd.get(), each);
     if (reason != RelayEnd::Reason::kFinished) {
       const linger reset{1, 0};
       ::setsockopt(each.fd.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     }
-    each.fd.reset();
+    relay_.loop.remove(each.fd, each);
     release(each);
   }
   const auto ended = std::move(ended_);
@@ -146,12 +145,13 @@ void Tunnel::ready(int index, std::uint32_t events) {
   last_moved_ = relay_.loop.now();
   Side& each = side(index);
   if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0 && side(1 - index).holds()) flush(1 - index);
-  if (open_ && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0 && !each.ended && !each.holds()) pump(index);
+  if (open_ && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0 && !each.ended && !each.holds()) pump(index, (events & EPOLLHUP) != 0);
   if (open_) update();
 }
 
-// One read an event: others have their turn, and level-triggered readiness brings the rest.
-void Tunnel::pump(int index) {
+// One read an event: others have their turn, and level-triggered readiness brings the rest. A side that has hung up takes
+// nothing more either, so once it is read to its end the pair is over, whatever the other side does.
+void Tunnel::pump(int index, bool hung_up) {
   Side& from = side(index);
   Side& to = side(1 - index);
   const std::size_t room = relay_.held < kPlentyHeldBytes ? kBufferBytes : kCopiedBytes;
@@ -161,6 +161,7 @@ void Tunnel::pump(int index) {
     return;
   }
   if (got == 0) {
+    if (hung_up) return close(RelayEnd::Reason::kFinished);
     from.ended = true;
     return pass_end(index);
   }
@@ -214,8 +215,8 @@ void Tunnel::pass_end(int index) {
   Side& from = side(index);
   if (from.holds() || from.finished) return;
   from.finished = true;
+  if (side(1 - index).finished) return close(RelayEnd::Reason::kFinished);
   ::shutdown(side(1 - index).fd.get(), SHUT_WR);
-  if (side(1 - index).finished) close(RelayEnd::Reason::kFinished);
 }
 
 // The reader of this direction is gone; the other direction may still have something to say.

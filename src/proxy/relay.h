@@ -29,8 +29,12 @@ class Relay {
   ~Relay();
 
   using Ended = std::function<void(const RelayEnd&)>;
-  // add takes two connected non-blocking sockets. The end of one direction is passed on as such (half-close); a reset
-  // of either side resets the other. What one side does not take is held back from the other, at most 256 KiB.
+  // A loop that serves a relay does well to fetch this many events at a time.
+  static constexpr std::size_t kBatch = 64;
+
+  // add takes two connected non-blocking sockets, which no other descriptor or process shares. The end of one direction
+  // is passed on as such (half-close); a reset of either side resets the other. What one side does not take is held back
+  // from the other, at most 256 KiB.
   Result<void> add(UniqueFd local, UniqueFd remote, Ended ended);
 
   std::size_t open() const;

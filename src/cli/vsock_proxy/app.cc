@@ -239,7 +239,7 @@ class Program {
 Result<void> serve(Options options) {
   const SystemClock clock;
   const Log log(clock, options.log_level, stderr_sink());
-  const auto loop = TRY(net::Loop::create());
+  const auto loop = TRY(net::Loop::create(proxy::Relay::kBatch));
   Program program(std::move(options), *loop, log);
   TRY(program.serve());
   program.stop();
