@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -131,8 +132,12 @@ Result<Start> start_of(const oci::Config& config, HonourConfig honour, const oci
   const bool by_path = start.command.front().find('/') != std::string::npos;
   if (directory == "/" && user.uid == 0 && user.gid == 0 && user.groups.empty() && by_path) return start;
   if (rootfs.find(eif::kLauncherPath) != nullptr) return unsupported("image holds /{}, which is the launcher's name", eif::kLauncherPath);
+  // The group itself is one of the supplementary ones, as engines have it since CVE-2022-36109: a rule that denies a group
+  // could be evaded otherwise.
+  std::vector<std::uint32_t> groups{user.gid};
+  std::copy_if(user.groups.begin(), user.groups.end(), std::back_inserter(groups), [&](std::uint32_t each) { return each != user.gid; });
   std::vector<std::string> command = {"/" + std::string(eif::kLauncherPath), std::to_string(user.uid), std::to_string(user.gid),
-                                      fmt::format("{}", fmt::join(user.groups, ",")), directory};
+                                      fmt::format("{}", fmt::join(groups, ",")), directory};
   command.insert(command.end(), start.command.begin(), start.command.end());
   start.command = std::move(command);
   start.launched = true;

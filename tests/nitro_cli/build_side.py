@@ -339,7 +339,7 @@ class HonoursTheConfig(BuildSide):
         (blobs / "launch").write_bytes(b"launcher")
         env = {"NITRO_CLI_BLOBS": str(blobs)}
         cmd, variables, root = self.files_of("honour", self.RUN, "--honour-oci-config", env=env)
-        self.assertEqual(cmd, ["/.casemate-launch", "1000", "100", "50", "/srv", "run", "-a", "b", "c"])
+        self.assertEqual(cmd, ["/.casemate-launch", "1000", "100", "100,50", "/srv", "run", "-a", "b", "c"])
         self.assertEqual(variables, ["PATH=/x:/bin", "HOME=/srv/app"])
         self.assertEqual((root / ".casemate-launch").read_bytes(), b"launcher")
         self.assertTrue((root / "srv").is_dir())

@@ -114,7 +114,7 @@ void add_console(CLI::App& app, int& exit_code) {
 void add_logs(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<ConsoleOptions>();
   CLI::App* verb = app.add_subcommand("logs", "Prints the console of an enclave that runs in debug mode (not in AWS's tool)");
-  const SelectorOptions selector = add_selector(*verb, options->selector);
+  const SelectorOptions selector = add_selector_with_bare_id(*verb, options->selector);
   verb->add_flag("-f,--follow", options->follow, "Go on until the enclave ends");
   verb->callback([=, &exit_code] {
     require_selector(selector);

@@ -5,12 +5,20 @@
 
 namespace casemate::cli::nitro {
 
-SelectorOptions add_selector(CLI::App& verb, EnclaveSelector& selector) {
-  SelectorOptions options{verb.add_option("--enclave-id", selector.id, "The enclave's ID")->type_name("ID"),
+namespace {
+
+SelectorOptions add_options(CLI::App& verb, EnclaveSelector& selector, const std::string& id_names) {
+  SelectorOptions options{verb.add_option(id_names, selector.id, "The enclave's ID")->type_name("ID"),
                           verb.add_option("--enclave-name", selector.name, "The enclave's name")->type_name("NAME")};
   options.id->excludes(options.name);
   return options;
 }
+
+}  // namespace
+
+SelectorOptions add_selector(CLI::App& verb, EnclaveSelector& selector) { return add_options(verb, selector, "--enclave-id"); }
+
+SelectorOptions add_selector_with_bare_id(CLI::App& verb, EnclaveSelector& selector) { return add_options(verb, selector, "--enclave-id,ENCLAVE"); }
 
 void require_selector(const SelectorOptions& options) {
   if (options.id->count() == 0 && options.name->count() == 0) throw CLI::RequiredError("--enclave-id or --enclave-name");

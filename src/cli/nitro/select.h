@@ -28,6 +28,8 @@ struct SelectorOptions {
   CLI::Option* name;
 };
 SelectorOptions add_selector(CLI::App& verb, EnclaveSelector& selector);
+// add_selector_with_bare_id also takes an ID without its flag, for commands that AWS's tool does not have.
+SelectorOptions add_selector_with_bare_id(CLI::App& verb, EnclaveSelector& selector);
 // require_selector throws CLI11's usage error unless one of them was given.
 void require_selector(const SelectorOptions& options);
 

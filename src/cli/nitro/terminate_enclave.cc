@@ -125,7 +125,7 @@ void add_terminate_enclave(CLI::App& app, int& exit_code) {
 void add_wait(CLI::App& app, int& exit_code) {
   auto selector = std::make_shared<EnclaveSelector>();
   CLI::App* verb = app.add_subcommand("wait", "Waits for an enclave's end; exits as its application did (not in AWS's tool)");
-  const SelectorOptions options = add_selector(*verb, *selector);
+  const SelectorOptions options = add_selector_with_bare_id(*verb, *selector);
   verb->callback([=, &exit_code] {
     require_selector(options);
     exit_code = run_wait(*selector);
@@ -135,7 +135,7 @@ void add_wait(CLI::App& app, int& exit_code) {
 void add_stats(CLI::App& app, int& exit_code) {
   auto selector = std::make_shared<EnclaveSelector>();
   CLI::App* verb = app.add_subcommand("stats", "Prints what a running enclave uses (not in AWS's tool)");
-  const SelectorOptions options = add_selector(*verb, *selector);
+  const SelectorOptions options = add_selector_with_bare_id(*verb, *selector);
   verb->callback([=, &exit_code] {
     require_selector(options);
     exit_code = run_stats(*selector);
