@@ -2,6 +2,7 @@
 // The reader: Boost.JSON's event parser underneath (it checks syntax, UTF-8, surrogates and depth); duplicate names and
 // the count of values are refused here, since Boost keeps the last duplicate silently.
 #include <boost/json/basic_parser_impl.hpp>
+#include <cmath>
 #include <string>
 #include <unordered_set>
 
@@ -12,7 +13,7 @@ namespace {
 
 using boost::json::error_code;
 
-enum class Refusal { kNone, kDuplicate, kValues };
+enum class Refusal { kNone, kDuplicate, kValues, kNumber };
 
 struct Handler {
   static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
@@ -109,7 +110,10 @@ struct Handler {
   bool on_number_part(boost::json::string_view, error_code&) { return true; }
   bool on_int64(std::int64_t value, boost::json::string_view, error_code& ec) { return add(value, ec); }
   bool on_uint64(std::uint64_t value, boost::json::string_view, error_code& ec) { return add(value, ec); }
-  bool on_double(double value, boost::json::string_view, error_code& ec) { return add(value, ec); }
+  bool on_double(double value, boost::json::string_view, error_code& ec) {
+    // Nothing that JSON can write stands for an infinity.
+    return std::isfinite(value) ? add(value, ec) : refuse(Refusal::kNumber, ec);
+  }
   bool on_bool(bool value, error_code& ec) { return add(value, ec); }
   bool on_null(error_code& ec) { return add(nullptr, ec); }
   bool on_comment_part(boost::json::string_view, error_code&) { return true; }
@@ -134,6 +138,7 @@ Result<Value> parse(std::string_view text, const Limits& limits) {
     return malformed("json: name \"{}\" occurs twice in one object", handler.duplicate.substr(0, 64));
   }
   if (handler.refusal == Refusal::kValues) return over_limit("json: more than {} values", limits.values);
+  if (handler.refusal == Refusal::kNumber) return over_limit("json: offset {}: number beyond a double's, 1.8e308", used);
   if (ec == boost::json::error::too_deep) return over_limit("json: nested deeper than {}", limits.depth);
   if (ec) return malformed("json: offset {}: {}", used, ec.message());
   // write_some leaves white space after the value unread in some states.

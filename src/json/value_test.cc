@@ -51,6 +51,15 @@ TEST(JsonParse, RefusesLongInput) {
   EXPECT_THAT(parse("[1,2]", limits), IsError(ErrorCode::kLimit, HasSubstr("5 bytes, at most 4")));
 }
 
+TEST(JsonParse, RefusesNumbersThatADoubleCannotHold) {
+  for (const std::string& text : {std::string("[1e309]"), std::string("[-1e309]"), "{\"a\":" + std::string(310, '9') + "}"}) {
+    const auto value = parse(text);
+    ASSERT_FALSE(value.ok()) << text;
+    EXPECT_THAT(value.error().message(), HasSubstr("number beyond"));
+  }
+  EXPECT_EQ(encode(*parse("[1.7e308,1e-400]")), "[1.7e+308,0]");
+}
+
 TEST(JsonEncode, EscapesWhereverTheByteStands) {
   for (std::size_t length = 1; length <= 20; ++length) {
     for (std::size_t at = 0; at < length; ++at) {
