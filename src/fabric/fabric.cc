@@ -119,6 +119,21 @@ class ShortWait {
   timeval before_{};
 };
 
+class FileLock {
+ public:
+  explicit FileLock(int file) : file_(file), held_(::flock(file, LOCK_EX) == 0) {}
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+  ~FileLock() {
+    if (held_) ::flock(file_, LOCK_UN);
+  }
+  bool held() const { return held_; }
+
+ private:
+  int file_;
+  bool held_;
+};
+
 Result<UniqueFd> make_socket(Type type, Blocking blocking) {
   const int kind = type == Type::kStream ? SOCK_STREAM : SOCK_SEQPACKET;
   UniqueFd socket(::socket(AF_UNIX, kind | SOCK_CLOEXEC | (blocking == Blocking::kNo ? SOCK_NONBLOCK : 0), 0));
@@ -204,10 +219,14 @@ bool Root::has_cid(std::uint32_t cid) const {
 
 Result<std::uint32_t> Root::bind(int socket, Address address, Scope scope) const {
   const std::string cid = std::to_string(address.cid);
-  const UniqueFd folder(::openat(folder_.get(), cid.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder) return errno == ENOENT ? not_found("vsock cid {}: no such context", cid) : errno_error("vsock cid " + cid);
+  if (!bound_in_ || bound_in_cid_ != address.cid) {
+    bound_in_.reset(::openat(folder_.get(), cid.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!bound_in_) return errno == ENOENT ? not_found("vsock cid {}: no such context", cid) : errno_error("vsock cid " + cid);
+    bound_in_cid_ = address.cid;
+  }
   // Two that find the same dead name must not both replace it.
-  if (::flock(folder.get(), LOCK_EX) != 0) return errno_error("lock of vsock cid " + cid);
+  const FileLock lock(bound_in_.get());
+  if (!lock.held()) return errno_error("lock of vsock cid " + cid);
 
   constexpr int kAttempts = 64;  // of random ports out of 2^32: more means that something else is wrong
   for (int attempt = 0; attempt < kAttempts; ++attempt) {

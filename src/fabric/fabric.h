@@ -52,7 +52,7 @@ Result<BoundName> peer_name(int socket);
 // peer_address is peer_name's address: who connected to us, or whom we connected to.
 Result<Address> peer_address(int socket);
 
-// Root is the opened fabric folder.
+// Root is the opened fabric folder, for one thread at a time.
 class Root {
  public:
   // open makes the folder (0700, its parent must exist) and the parent context's in it where they are missing. Errors: kDenied where another user owns it
@@ -86,6 +86,9 @@ class Root {
  private:
   explicit Root(UniqueFd folder) : folder_(std::move(folder)) {}
   UniqueFd folder_;
+  // The folder in which was bound last, to be locked.
+  mutable UniqueFd bound_in_;
+  mutable std::uint32_t bound_in_cid_ = 0;
 };
 
 // Listener is a listening socket of the fabric; its name goes with it.

@@ -217,7 +217,7 @@ VsockEmulator::Outcome VsockEmulator::socket(const seccomp::Notification& call) 
   const UniqueFd made = sockets_(kind);
   if (!made) return failure(ENOBUFS);
   if ((type & SOCK_NONBLOCK) != 0) set_non_blocking(made.get());
-  if (guest_.network_cookie == 0) ours_.at(cookie_of(made.get()));
+  ours_.at(cookie_of(made.get())) = {.fresh = true};
   const auto close_on_exec =
       (type & SOCK_CLOEXEC) != 0 ? seccomp::Listener::CloseOnExec::kYes : seccomp::Listener::CloseOnExec::kNo;
   const auto installed = listener_.install_fd(call.id, made.get(), close_on_exec);
@@ -228,7 +228,7 @@ VsockEmulator::Outcome VsockEmulator::bind(const seccomp::Notification& call, co
   const Tracee tracee(call.tid);
   fabric::Address address;
   if (const Errno error = read_address(tracee, call.args[1], call.args[2], address)) return failure(error);
-  if (socket.state.has_port || fabric::local_name(socket.fd).ok()) return failure(EINVAL);
+  if (socket.state.has_port || (!socket.state.fresh && fabric::local_name(socket.fd).ok())) return failure(EINVAL);
   const bool any = address.cid == fabric::kAnyCid;
   if (!any && address.cid != guest_.cid && address.cid != kVsockLocalCid) return failure(EADDRNOTAVAIL);
   if (address.port < fabric::kFirstFreePort && !tracee.has_capability(CAP_NET_BIND_SERVICE)) return failure(EACCES);
@@ -242,7 +242,7 @@ VsockEmulator::Outcome VsockEmulator::bind(const seccomp::Notification& call, co
   tick();
   const auto bound = root_.bind(socket.fd, {guest_.cid, address.port}, any ? fabric::Root::Scope::kAny : fabric::Root::Scope::kOwnCid);
   if (!bound.ok()) return failure(bind_errno(bound.error()));
-  socket.state = {true, true, std::nullopt};
+  socket.state = {.named = true, .has_port = true};
   ++bound_names_;
   return value(0);
 }
@@ -258,10 +258,10 @@ std::uint32_t VsockEmulator::resolve(std::uint32_t cid) const {
 VsockEmulator::Outcome VsockEmulator::connect(const seccomp::Notification& call, const Socket& socket) {
   const Tracee tracee(call.tid);
   const int fd = socket.fd;
-  if (is_connected(fd)) return failure(EISCONN);
+  if (!socket.state.fresh && is_connected(fd)) return failure(EISCONN);
   fabric::Address address;
   if (const Errno error = read_address(tracee, call.args[1], call.args[2], address)) return failure(error);
-  if (option<int>(fd, SO_ACCEPTCONN).value_or(0) != 0) return failure(EINVAL);
+  if (!socket.state.fresh && option<int>(fd, SO_ACCEPTCONN).value_or(0) != 0) return failure(EINVAL);
   if (!listener_.is_valid(call.id)) return done();
 
   const std::uint32_t cid = resolve(address.cid);
@@ -270,6 +270,7 @@ VsockEmulator::Outcome VsockEmulator::connect(const seccomp::Notification& call,
   const std::uint32_t source = address.cid == kVsockLocalCid ? kVsockLocalCid : guest_.cid;
   const auto connected = root_.connect(fd, source, {cid, address.port}, socket.state.named);
   if (connected.ok() || socket.state.named) {
+    socket.state.fresh = false;
     socket.state.own_address.reset();
   } else if (!socket.state.has_port && connected.error().code() == ErrorCode::kUnavailable) {
     // Linux binds before it asks the other side.

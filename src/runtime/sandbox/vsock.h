@@ -95,8 +95,9 @@ class VsockEmulator {
     // By us, so that its name may be told to whom it connects. A guest can have the kernel name one of our sockets, by a bind
     // that is resumed on another that it then puts in its place.
     bool named = false;
+    bool fresh = false;     // made for a guest's socket() and neither bound, connected nor listening by its calls
     bool has_port = false;  // or at least a port, since a connect gave it one, though nobody listened
-    std::optional<fabric::Address> own_address;  // as getsockname tells it; changed by nothing but our bind and connect
+    std::optional<fabric::Address> own_address = std::nullopt;  // as getsockname tells it; changed by nothing but our bind and connect
   };
   struct Socket {
     int fd = -1;
