@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <map>
+#include <mutex>
 #include <set>
 #include <thread>
 
@@ -358,14 +359,20 @@ class EchoParent {
     thread_.join();
     for (auto& served : served_) served.join();
   }
-  const std::vector<fabric::Address>& callers() const { return callers_; }
+  std::vector<fabric::Address> callers() const {
+    const std::lock_guard lock(mutex_);
+    return callers_;
+  }
 
  private:
   void run() {
     for (;;) {
       const int fd = ::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
       if (fd < 0) return;
-      if (const auto address = fabric::peer_address(fd); address.ok()) callers_.push_back(*address);
+      if (const auto address = fabric::peer_address(fd); address.ok()) {
+        const std::lock_guard lock(mutex_);
+        callers_.push_back(*address);
+      }
       served_.emplace_back([connection = UniqueFd(fd)] {
         std::vector<char> buffer(4096);
         for (ssize_t count = 0; (count = ::read(connection.get(), buffer.data(), buffer.size())) > 0;)
@@ -375,6 +382,7 @@ class EchoParent {
   }
 
   fabric::Listener listener_;
+  mutable std::mutex mutex_;
   std::vector<fabric::Address> callers_;
   std::vector<std::thread> served_;
   std::thread thread_;
