@@ -25,6 +25,7 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
 CALL_ROUNDS = int(os.environ.get("BENCH_CALL_ROUNDS", "15"))
 TRAFFIC_ROUNDS = int(os.environ.get("BENCH_TRAFFIC_ROUNDS", "40"))
 MANY = int(os.environ.get("BENCH_MANY", "50"))
+MEMORY = "/dev/shm"
 CALLS = BUILD / "bench" / "runtime_calls"
 
 
@@ -158,13 +159,16 @@ class Bench:
         self.soak = load_soak()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="casemate-bench-"))
         self.docker = open_docker(self.folder / "docker")
-        self.env = dict(os.environ, CASEMATE_HOME=str(self.folder / "home"), CASEMATE_RUN_DIR=str(self.folder / "run"))
+        # A memory file system, as /run is: bind(2) makes a file there.
+        self.run_folder = pathlib.Path(tempfile.mkdtemp(prefix="casemate-bench-", dir=MEMORY))
+        self.env = dict(os.environ, CASEMATE_HOME=str(self.folder / "home"), CASEMATE_RUN_DIR=str(self.run_folder / "run"))
 
     def close(self):
         self.cli("terminate-enclave", "--all")
         if self.docker:
             self.docker.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.folder, self.run_folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def cli(self, *arguments):
         return timed([self.soak.NITRO_CLI, *arguments], env=self.env)
@@ -218,7 +222,7 @@ class Bench:
         """Rounds in a guest and beside it in turn: the median of the rounds' ratios, so that the machine's drift is in none."""
         image = self.image("calls", CALLS, "", 1)
         record = json.loads(self.run(image, "--debug-mode", "--wait-ready", "9000")[1])
-        with tempfile.TemporaryDirectory(prefix="bare-") as names, Control(self.folder / "run" / "vsock", record["EnclaveCID"]) as guest, \
+        with tempfile.TemporaryDirectory(prefix="bare-", dir=MEMORY) as names, Control(self.run_folder / "run" / "vsock", record["EnclaveCID"]) as guest, \
                 Bare(names) as bare:
             rows, traffic = [], []
             for i in range(CALL_ROUNDS + 1):
