@@ -198,8 +198,32 @@ class KmsProxy(unittest.TestCase):
         peer = json.loads(pair["out"])["PUBLICKEY"]
         derived = self.execute(cid, ["/kmstool_enclave_cli", "derivesharedsecret", "--key-id", agreement, "--public-key", peer], env=environment)
         self.assertEqual(len(base64.b64decode(derived["out"].removeprefix("PLAINTEXT: "))), 32, derived)
+        write = ["/usr/bin/python3", "-c", "import os, sys; open('/tmp/credentials', 'w', opener=lambda *a: os.open(*a, mode=0o600)).write(sys.stdin.read())"]
+        self.assertEqual(self.execute(cid, write, json.dumps(credentials))["status"], 0)
+        by_file = ["--region", "us-east-1", "--credentials-file", "/tmp/credentials", "--encryption-context", "purpose=test", "--encryption-context", "a=b=c"]
+        sealed = self.execute(cid, ["/kmstool_enclave_cli", "encrypt", "--key-id", self.key, "--plaintext", base64.b64encode(b"sealed inside").decode(), *by_file])
+        self.assertEqual(sealed["status"], 0, sealed)
+        blob = ["--ciphertext", sealed["out"].strip().removeprefix("CIPHERTEXT: ")]
+        opened = self.execute(cid, ["/kmstool_enclave_cli", "decrypt", *blob, *by_file])
+        self.assertEqual(opened["out"], f"PLAINTEXT: {base64.b64encode(b'sealed inside').decode()}\n", opened)
+        bare = self.execute(cid, ["/kmstool_enclave_cli", "decrypt", *blob, *by_file[:4]])
+        self.assertIn("InvalidCiphertextException", bare["err"], bare)
         random = self.execute(cid, ["/kmstool_enclave_cli", "genrandom", "--length", "17"], env=environment)
         self.assertEqual(len(base64.b64decode(random["out"].removeprefix("PLAINTEXT: "))), 17, random)
+
+    def test_credentials_of_the_metadata_service(self):
+        """Nothing on the parent but vsock-proxy: its second route leads to the instance's metadata."""
+        cid, pcr0 = self.start("metadata", self.command_image("metadata", image_context.python_root), 5001)
+        self.bind(pcr0)
+        metadata = self.p.parent["AWS_EC2_METADATA_SERVICE_ENDPOINT"].removeprefix("http://").rstrip("/")
+        (self.p.work / "routes.yaml").write_text(
+            "allowlist:\n- {address: 169.254.169.254, port: 80}\nroutes:\n- {port: 8002, address: 169.254.169.254, remote_port: 80}\n")
+        self.p.start(["vsock-proxy", "--config", "routes.yaml", "--resolve", f"169.254.169.254:80:{metadata}"])
+        self.p.wait_for(lambda: (self.p.run_dir / "vsock" / "3" / "8002").exists(), "the metadata route listens")
+        script = ("import base64, boto3, sys\nkms = boto3.client('kms', endpoint_url='http://127.0.0.1:8091', region_name='us-east-1')\n"
+                  "print(kms.decrypt(CiphertextBlob=base64.b64decode(sys.argv[1]))['Plaintext'].decode())\n")
+        done = self.execute(cid, ["/casemate-kms-proxy", "--listen", "127.0.0.1:8091", "--credentials", "imds", "--", "/usr/bin/python3", "-c", script, self.ciphertext])
+        self.assertEqual((done["status"], done["out"].strip()), (0, self.plaintext().decode()), done)
 
     def test_the_sdk_for_javascript(self):
         modules = BUILD / "node" / "node_modules"
