@@ -14,8 +14,8 @@ class SystemRng final : public Rng {
   void fill(std::span<std::uint8_t> out) override;
 };
 
-// BufferedRng draws from another generator many bytes at a time, which it then holds: for identifiers that are published,
-// never for keys. May be used by several threads if `source` may.
+// BufferedRng draws from another generator many bytes at a time, which it then holds: for what is published
+// (identifiers, salts, nonces), never for keys. May be used by several threads if `source` may.
 class BufferedRng final : public Rng {
  public:
   explicit BufferedRng(Rng& source) : source_(source) {}

@@ -51,6 +51,7 @@ struct Environment {
   ServiceParts& parts;
   const ServiceOptions& options;
   attestation::ChainCache& chains;
+  Rng& published;
 };
 
 class Call {
@@ -64,6 +65,8 @@ class Call {
   WallTime now() const { return now_; }
   Keyring& keyring() const { return environment_.parts.keyring; }
   Rng& rng() const { return environment_.parts.rng; }
+  // published_rng is for what is no secret: identifiers, salts, nonces.
+  Rng& published_rng() const { return environment_.published; }
   const ServiceOptions& options() const { return environment_.options; }
   const Operation& operation() const { return operation_; }
   // context holds the condition keys of the request; operations add theirs before they authorize.

@@ -30,7 +30,7 @@ Outcome<Answer> make_data_key(Call& call, Plaintext plaintext) {
   const UsableMaterial& material = *TRY(current(*located.record));
   Secret key = Secret::of_size(size);
   call.rng().fill(key.expose_mutable());
-  const Bytes blob = seal_ciphertext(material.secret, material.id, context, key, call.rng());
+  const Bytes blob = seal_ciphertext(material.secret, material.id, context, key, call.published_rng());
   json::Object answer{{"CiphertextBlob", encode_base64(blob)},
                       {"KeyId", located.record->arn},
                       {"KeyMaterialId", encode_hex(material.id)}};
@@ -55,7 +55,7 @@ Outcome<Answer> make_data_key_pair(Call& call, Plaintext plaintext) {
   const UsableMaterial& material = *TRY(current(*located.record));
   const crypto::PrivateKey pair = TRY(crypto::PrivateKey::generate(*kind));
   const Secret private_key = pair.pkcs8();
-  const Bytes blob = seal_ciphertext(material.secret, material.id, context, private_key, call.rng());
+  const Bytes blob = seal_ciphertext(material.secret, material.id, context, private_key, call.published_rng());
   json::Object answer{{"KeyId", located.record->arn},
                       {"KeyMaterialId", encode_hex(material.id)},
                       {"KeyPairSpec", spec},

@@ -37,7 +37,7 @@ Outcome<void> check_context(std::string_view algorithm, const EncryptionContext&
 Outcome<Bytes> seal(Call& call, const KeyRecord& record, std::string_view algorithm, const EncryptionContext& context,
                     const Secret& plaintext) {
   const UsableMaterial& material = *TRY(current(record));
-  if (is_symmetric(algorithm)) return seal_ciphertext(material.secret, material.id, context, plaintext, call.rng());
+  if (is_symmetric(algorithm)) return seal_ciphertext(material.secret, material.id, context, plaintext, call.published_rng());
   const auto scheme = encryption_scheme(algorithm);
   CASEMATE_CHECK(scheme.has_value() && material.pair.has_value());
   const std::size_t most = crypto::most_plaintext(material.pair->kind(), *scheme);

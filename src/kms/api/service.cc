@@ -29,7 +29,7 @@ json::Value event_form(const json::Value& value) {
 
 struct Service::State {
   State(ServiceParts service_parts, ServiceOptions service_options)
-      : parts(std::move(service_parts)), options(std::move(service_options)), quotas(options.quotas), identifiers(parts.rng) {}
+      : parts(std::move(service_parts)), options(std::move(service_options)), quotas(options.quotas), published(parts.rng) {}
 
   ServiceParts parts;
   ServiceOptions options;
@@ -37,7 +37,7 @@ struct Service::State {
   sigv4::SigningKeys signing_keys;
   Quotas quotas;
   Metrics metrics;
-  crypto::BufferedRng identifiers;
+  crypto::BufferedRng published;
 
   http::Response dispatch(const http::Request& request, const std::string& request_id);
   http::Response answer(const http::Request& request, const Operation& operation, const std::string& request_id);
@@ -68,7 +68,7 @@ std::string Service::metrics() const {
 }
 
 http::Response Service::handle(const http::Request& request) {
-  const std::string request_id = make_uuid(state_->identifiers);
+  const std::string request_id = make_uuid(state_->published);
   http::Response response = state_->dispatch(request, request_id);
   response.headers.set("x-amzn-RequestId", request_id);
   response.headers.set("Content-Type", "application/x-amz-json-1.1");
@@ -132,7 +132,7 @@ http::Response Service::State::answer(const http::Request& request, const Operat
   iam::add_request_keys(context, request, authenticated.region, now);
   context.set("kms:CallerAccount", authenticated.identity->principal.account);
   Realm realm{authenticated.identity->principal.account, authenticated.region};
-  Call call({parts, options, chains}, operation, std::move(input), authenticated.identity, std::move(realm),
+  Call call({parts, options, chains, published}, operation, std::move(input), authenticated.identity, std::move(realm),
             std::move(context), now);
   Outcome<Answer> outcome = unreadable ? Outcome<Answer>(std::move(*unreadable)) : run(call);
 
@@ -142,7 +142,7 @@ http::Response Service::State::answer(const http::Request& request, const Operat
         {{"operation", std::string(operation.name)}, {"request", request_id}, {"error", outcome.error().detail}});
   }
   // No answer without its event: neither a plaintext nor a refusal leaves unrecorded.
-  const std::string event_id = make_uuid(identifiers);
+  const std::string event_id = make_uuid(published);
   if (const auto written = write_event(request, call, outcome, request_id, event_id); !written.ok()) {
     parts.log.error(
         "kms.audit-failed",
