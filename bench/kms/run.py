@@ -77,10 +77,13 @@ def main():
         service.start()
         admin = service.client("kms", service.admin_keys())
         key = admin.create_key()["KeyMetadata"]["KeyId"]
-        for _ in range(KEYS - 1):
+        port = int(service.kms_url.rsplit(":", 1)[1])
+        made = 1
+        while KEYS - made > SECONDS * 1000:
+            made += int(load(port, signed(service, "CreateKey", {}), 64)[0] * SECONDS)
+        for _ in range(KEYS - made):
             admin.create_key()
         pin(service.process.pid, 0)
-        port = int(service.kms_url.rsplit(":", 1)[1])
         blob = base64.b64encode(admin.encrypt(KeyId=key, Plaintext=os.urandom(32))["CiphertextBlob"]).decode()
         _, public = service.recipient_key()
         text = admin.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
@@ -99,7 +102,7 @@ def main():
         try:
             time.sleep(1)
             fixed = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60\r\n\r\n" + b"x" * 60
-            print(f"{KEYS} keys; requests a second, p50 and p99 in microseconds; against nginx in the same minute")
+            print(f"{max(KEYS, made)} keys; requests a second, p50 and p99 in microseconds; against nginx in the same minute")
             print("| | 1 conn | p99 | 32 conns | p99 | 64 conns | p50 | p99 | of nginx at 64 |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|")
             for name, parameters in operations.items():
                 if ONLY and name not in ONLY:
