@@ -49,6 +49,7 @@ struct PiecePool::Idle {
     if (block == nullptr) throw std::bad_alloc();
     ::madvise(block.get(), kBlockBytes, MADV_HUGEPAGE);
     blocks.push_back(std::move(block));
+    buffers.reserve(blocks.size() * (kBlockBytes / kPieceBytes));  // so that giving back never allocates
     for (std::size_t i = 0; i < kBlockBytes / kPieceBytes; ++i) buffers.push_back(blocks.back().get() + i);
   }
 
@@ -60,12 +61,16 @@ struct PiecePool::Idle {
 PiecePool::PiecePool() : idle_(std::make_shared<Idle>()) {}
 
 std::shared_ptr<PieceBuffer> PiecePool::take() {
-  const std::lock_guard lock(idle_->mutex);
-  if (idle_->buffers.empty()) idle_->add_block();
-  PieceBuffer* const buffer = idle_->buffers.back();
-  idle_->buffers.pop_back();
+  PieceBuffer* buffer = nullptr;
+  {
+    const std::lock_guard lock(idle_->mutex);
+    if (idle_->buffers.empty()) idle_->add_block();
+    buffer = idle_->buffers.back();
+    idle_->buffers.pop_back();
+  }
+  // Not under the lock: what is returned gives the buffer back at once where it cannot be made.
   return {buffer, [idle = idle_](PieceBuffer* returned) {
-            const std::lock_guard idle_lock(idle->mutex);
+            const std::lock_guard lock(idle->mutex);
             idle->buffers.push_back(returned);
           }};
 }
