@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reader: Boost.JSON's event parser underneath (it checks syntax, UTF-8, surrogates and depth); duplicate names and
-// the count of values are refused here, since Boost keeps the last duplicate silently.
+// The reader: Boost.JSON's event parser underneath (it checks syntax, UTF-8, surrogates and depth); duplicate names,
+// too many values and numbers beyond a double are refused here: Boost keeps the last duplicate and makes infinities silently.
 #include <boost/json/basic_parser_impl.hpp>
 #include <cmath>
 #include <string>
