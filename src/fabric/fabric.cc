@@ -247,7 +247,7 @@ void Root::unbind(Address address) const {
   ::unlinkat(folder_.get(), file_name(address, Scope::kOwnCid).c_str(), 0);
 }
 
-Result<void> Root::connect(int socket, std::uint32_t source_cid, Address to, bool& named) const {
+Result<void> Root::connect(int socket, std::uint32_t source_cid, Address to, bool& named, std::uint32_t port) const {
   // Without a name to connect to none is made to connect from: two changes of the file system.
   if (::faccessat(folder_.get(), file_name(to, Scope::kOwnCid).c_str(), F_OK, 0) != 0) {
     if (!has_cid(to.cid)) return not_found("vsock {}:{}: no such context", to.cid, to.port);
@@ -256,7 +256,7 @@ Result<void> Root::connect(int socket, std::uint32_t source_cid, Address to, boo
   std::string source;
   if (!named) {
     for (int attempt = 0;; ++attempt) {
-      source = fmt::format("{}/{}.{}", kPeerFolder, source_cid, random_port());
+      source = fmt::format("{}/{}.{}", kPeerFolder, source_cid, attempt == 0 && port != kAnyPort ? port : random_port());
       const UnixName name = unix_name(folder_.get(), source);
       if (::bind(socket, name.get(), name.size) == 0) break;
       if (errno == EINVAL) return denied("vsock source address: the socket has a name already");

@@ -70,13 +70,13 @@ class Root {
   Result<std::uint32_t> bind(int socket, Address address, Scope scope = Scope::kOwnCid) const;
   void unbind(Address address) const;
 
-  // connect connects an unconnected Unix socket, naming it (source_cid, ephemeral port) unless the caller says that it has
-  // a name; `named` is true once it has one, which it need not where nobody listens. Whoever is connected to believes that
+  // connect connects an unconnected Unix socket, naming it (source_cid, `port` or, where that is kAnyPort or taken, an
+  // ephemeral one) unless the caller says that it has a name; `named` is true once it has one, which it need not where nobody listens. Whoever is connected to believes that
   // name, so a socket with one that the caller does not know of is refused. It never waits longer than one scheduler tick: a
   // listener whose backlog is full refuses, as a virtio transport does. The socket's own O_NONBLOCK does not matter.
   // Errors: kNotFound (no such cid), kUnavailable (nobody listens, wrong type, backlog full), kConflict (already
   // connected), kDenied (named by others), kInternal.
-  Result<void> connect(int socket, std::uint32_t source_cid, Address to, bool& named) const;
+  Result<void> connect(int socket, std::uint32_t source_cid, Address to, bool& named, std::uint32_t port = kAnyPort) const;
 
   // sweep removes the names in a cid's folder whose owner is dead and returns how many live ones are left.
   std::size_t sweep(std::uint32_t cid) const;

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 #include <vector>
 
@@ -108,6 +109,27 @@ TEST_F(Fabric, NobodyIsToldANameThatTheConnectorDidNotGive) {
   bool named = false;
   EXPECT_THAT(root->connect(socket.get(), 16, {kParentCid, 1}, named), IsError(ErrorCode::kDenied, HasSubstr("has a name already")));
   EXPECT_FALSE(named);
+}
+
+TEST_F(Fabric, ConnectsFromThePortThatIsAskedForWhereItIsFree) {
+  auto listener = listen(root_, kParentCid, 1);
+  ASSERT_THAT(listener, IsOk());
+  auto root = Root::open(root_);
+  ASSERT_THAT(root, IsOk());
+  for (const bool free : {true, false}) {
+    const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    bool named = false;
+    // The name of a connecting socket is gone once it is connected, so it takes a file to be in the way.
+    const std::string taken = root_ + "/peer/16.5000";
+    if (!free) std::ofstream(taken).put('x');
+    ASSERT_THAT(root->connect(socket.get(), 16, {kParentCid, 1}, named, 5000), IsOk());
+    EXPECT_TRUE(named);
+    const UniqueFd accepted(::accept4(listener->fd(), nullptr, nullptr, SOCK_CLOEXEC));
+    const auto peer = peer_address(accepted.get());
+    ASSERT_THAT(peer, IsOk());
+    EXPECT_EQ(peer->cid, 16U);
+    EXPECT_EQ(peer->port == 5000, free);
+  }
 }
 
 TEST_F(Fabric, AFullBacklogRefusesAtOnceEvenOnABlockingSocket) {

@@ -344,6 +344,16 @@ static void test_pair(int type, uint32_t port) {
   close(fd);
   client = vsocket(type);
   FAILS(connect_to(client, own_cid(), port), ECONNRESET);
+  // It was bound before it was refused, and goes on from that port.
+  const uint32_t from = name_of(client, getsockname).svm_port;
+  CHECK(from >= 1024 && from != VMADDR_PORT_ANY);
+  fd = listener(type, port, 4);
+  CHECK(connect_to(client, own_cid(), port) == 0);
+  CHECK(name_of(client, getsockname).svm_port == from);
+  served = accept(fd, (struct sockaddr *)&peer, &size);
+  CHECK(served >= 0 && peer.svm_port == from);
+  close(served);
+  close(fd);
   close(client);
 }
 

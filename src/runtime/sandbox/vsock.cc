@@ -268,7 +268,9 @@ VsockEmulator::Outcome VsockEmulator::connect(const seccomp::Notification& call,
   if (cid == fabric::kAnyCid) return failure(ENODEV);
   // A connection by way of VMADDR_CID_LOCAL has that context at both of its ends.
   const std::uint32_t source = address.cid == kVsockLocalCid ? kVsockLocalCid : guest_.cid;
-  const auto connected = root_.connect(fd, source, {cid, address.port}, socket.state.named);
+  // Once a refused connect has given it a port, that is its port.
+  const std::uint32_t own_port = socket.state.own_address ? socket.state.own_address->port : fabric::kAnyPort;
+  const auto connected = root_.connect(fd, source, {cid, address.port}, socket.state.named, own_port);
   if (connected.ok() || socket.state.named) {
     socket.state.fresh = false;
     socket.state.own_address.reset();
