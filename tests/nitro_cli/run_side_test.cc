@@ -344,7 +344,7 @@ TEST_F(RunSide, WaitTellsTheStatusOfAnEnclaveThatEndsBeforeItTakesTheConnection)
   ASSERT_EQ(::bind(ending.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
   ASSERT_EQ(::listen(ending.get(), 8), 0);
   std::thread closer([&] { UniqueFd(::accept4(ending.get(), nullptr, nullptr, SOCK_CLOEXEC)).reset(); });
-  const os::Output waited = cli({"wait", "--enclave-id", id});
+  const os::Output waited = cli({"wait", id});
   closer.join();
   EXPECT_EQ(waited.status, 7) << waited.err;
 }
