@@ -155,9 +155,10 @@ class Rows final : public StoreWriter {
   }
 
   Result<std::vector<Alias>> list_aliases_of(const KeyName& key, std::string_view after, std::size_t limit) override {
+    // Left to itself SQLite walks all aliases of the realm in the order of their names.
     Statement row = TRY(database_.prepare(
-        "SELECT name, key_id, created_ms, updated_ms FROM aliases WHERE account = ?1 AND region = ?2 AND key_id = ?3 "
-        "AND name > ?4 ORDER BY name LIMIT ?5"));
+        "SELECT name, key_id, created_ms, updated_ms FROM aliases INDEXED BY aliases_of_key WHERE account = ?1 AND "
+        "region = ?2 AND key_id = ?3 AND name > ?4 ORDER BY name LIMIT ?5"));
     bind_name(row, key).bind(4, after).bind(5, static_cast<std::int64_t>(limit));
     std::vector<Alias> out;
     while (TRY(row.step())) out.push_back(read_alias(row));
