@@ -11,6 +11,7 @@
 
 #include "audit/files.h"
 #include "audit/trail.h"
+#include "base/test_limits.h"
 #include "base/test_matchers.h"
 
 namespace casemate::audit {
@@ -177,6 +178,68 @@ TEST_F(TrailTest, TakesWritesOfManyThreads) {
   const auto verified = verify_files(path_);
   ASSERT_THAT(verified, IsOk());
   EXPECT_EQ(verified->events, 100U);
+}
+
+TEST_F(TrailTest, WritesHeldEventsAtOnce) {
+  const auto trail = open();
+  for (int i = 0; i < 3; ++i) EXPECT_THAT(trail->hold(event(i)), IsOk());
+  EXPECT_EQ(text(), "");
+  EXPECT_THAT(trail->put_held(), IsOk());
+  EXPECT_EQ(verify_files(path_)->last.sequence, 3U);
+  EXPECT_THAT(trail->put_held(), IsOk());
+  // Whoever appends puts the held ones, which come before, into the file.
+  EXPECT_THAT(trail->hold(event(3)), IsOk());
+  EXPECT_THAT(trail->append(event(4, false)), IsOk());
+  EXPECT_EQ(verify_files(path_)->last.sequence, 5U);
+  EXPECT_THAT(trail->put_held(), IsOk());
+  EXPECT_EQ(verify_files(path_)->last.sequence, 5U);
+}
+
+TEST_F(TrailTest, HoldsNoMoreThanItsBound) {
+  const auto trail = open();
+  for (int i = 0; i < 3000; ++i) EXPECT_THAT(trail->hold(event(i)), IsOk());
+  EXPECT_GT(std::filesystem::file_size(path_), 256U * 1024);
+  EXPECT_THAT(trail->put_held(), IsOk());
+  EXPECT_EQ(verify_files(path_)->last.sequence, 3000U);
+}
+
+TEST_F(TrailTest, PutsFullFilesAsideBeforeHeldEvents) {
+  const auto trail = open({.file_bytes = 100, .files = 32});
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_THAT(trail->hold(event(2 * i)), IsOk());
+    EXPECT_THAT(trail->hold(event(2 * i + 1)), IsOk());
+    EXPECT_THAT(trail->put_held(), IsOk());
+  }
+  const auto verified = verify_files(path_);
+  ASSERT_THAT(verified, IsOk());
+  EXPECT_EQ(verified->files, 6U);
+  EXPECT_EQ(verified->last.sequence, 12U);
+}
+
+TEST_F(TrailTest, SaysThatHeldEventsAreLostAndGoesOn) {
+  const auto trail = open();
+  EXPECT_THAT(trail->append(event(0)), IsOk());
+  for (int i = 1; i < 4; ++i) EXPECT_THAT(trail->hold(event(i)), IsOk());
+  {
+    const FileSizeLimit limit(text().size() + 300);
+    EXPECT_FALSE(trail->put_held().ok());
+  }
+  EXPECT_EQ(verify_files(path_)->last.sequence, 1U);
+  EXPECT_THAT(trail->put_held(), IsOk());
+
+  EXPECT_THAT(trail->hold(event(4)), IsOk());
+  {
+    const FileSizeLimit limit(text().size());
+    EXPECT_FALSE(trail->append(event(5)).ok());
+  }
+  // What is held now can be written, but what another thread failed to write was held too.
+  EXPECT_THAT(trail->hold(event(6)), IsOk());
+  EXPECT_FALSE(trail->put_held().ok());
+  EXPECT_THAT(trail->put_held(), IsOk());
+  const auto verified = verify_files(path_);
+  ASSERT_THAT(verified, IsOk());
+  EXPECT_EQ(verified->last.sequence, 2U);
+  EXPECT_THAT(text(), HasSubstr("r6"));
 }
 
 TEST_F(TrailTest, LosesNoAnsweredEventWhenKilled) {

@@ -16,6 +16,8 @@ os::Path reserve_path(const os::Path& current) {
 }
 
 constexpr std::uint64_t kTailWindow = 2 * kLongestLine;
+// A turn of the server holds some lines of about 1 KiB.
+constexpr std::size_t kMostHeldBytes = 256 * 1024;
 
 Result<std::string> read_range(int fd, std::uint64_t from, std::uint64_t to) {
   std::string text(static_cast<std::size_t>(to - from), '\0');
@@ -65,6 +67,19 @@ Result<std::uint64_t> first_sequence_of(int fd, std::uint64_t size) {
   const auto sealed = check_line(std::string_view(text).substr(0, text.find('\n')));
   // A first line that was changed names no event: verification says so; the file still needs a name.
   return sealed.ok() ? sealed->sequence : 0;
+}
+
+bool is_read_only(const json::Object& event) {
+  const json::Value* read_only = event.find("readOnly");
+  const bool* flag = read_only == nullptr ? nullptr : read_only->if_bool();
+  return flag == nullptr || *flag;
+}
+
+Result<std::string> encode_event(const json::Object& event) {
+  CASEMATE_CHECK(event.find("casemate") == nullptr);
+  std::string text = json::encode(event);
+  if (text.size() > kLongestLine - 512) return over_limit("audit event: {} bytes, at most {}", text.size(), kLongestLine - 512);
+  return text;
 }
 
 json::Object repair_event(const Repair& repair, WallTime now) {
@@ -118,18 +133,19 @@ Result<void> Trail::recover() {
     if (head.ok() && head->sequence > last_.sequence) repair_.lost_events = head->sequence - last_.sequence;
   }
   if (::fdatasync(fd) != 0) return errno_error("sync");
+  written_ = last_;
   synced_ = last_.sequence;
   return {};
 }
 
-Result<void> Trail::write_line(const std::string& line) {
-  const auto written = os::write_all(file_->get(), as_bytes(line));
+Result<void> Trail::write_lines() {
+  const auto written = os::write_all(file_->get(), as_bytes(placed_));
   if (!written.ok()) {
     // Half a line must not stay in front of the next one.
-    if (::ftruncate(file_->get(), static_cast<off_t>(size_)) != 0) return errno_error("audit log");
+    broken_ = ::ftruncate(file_->get(), static_cast<off_t>(size_)) != 0;
     return written.error();
   }
-  size_ += line.size();
+  size_ += placed_.size();
   return {};
 }
 
@@ -149,44 +165,73 @@ bool Trail::has_room_for_changes() {
   return has_reserve_ || take_reserve();
 }
 
-Result<void> Trail::append(const json::Object& event) {
-  const json::Value* read_only = event.find("readOnly");
-  const bool* is_read = read_only == nullptr ? nullptr : read_only->if_bool();
-  const bool durable = is_read != nullptr && !*is_read;
-  CASEMATE_CHECK(event.find("casemate") == nullptr);
-  std::string text = json::encode(event);
-  if (text.size() > kLongestLine - 512) return over_limit("audit event: {} bytes, at most {}", text.size(), kLongestLine - 512);
+Result<void> Trail::place(std::string event) {
+  if (broken_) return internal("audit log: an earlier write or sync failed");
+  placed_ += seal_line(std::move(event), last_);
+  placed_ += '\n';
+  return {};
+}
 
-  std::unique_lock lock(mutex_);
-  if (broken_) return internal("audit log: an earlier sync failed");
-  if (size_ >= options_.file_bytes) TRY(rotate());
-  Link next = last_;
-  std::string line = seal_line(std::move(text), next);
-  line += '\n';
-  auto written = write_line(line);
-  if (!written.ok() && written.error().code() == ErrorCode::kLimit && has_reserve_) {
+Result<void> Trail::write_placed() {
+  auto written = [&]() -> Result<void> {
+    if (size_ >= options_.file_bytes) TRY(rotate());
+    auto first_try = write_lines();
+    if (first_try.ok() || first_try.error().code() != ErrorCode::kLimit || !has_reserve_) return first_try;
     TRY(os::remove(reserve_path(path_)));
     has_reserve_ = false;
-    written = write_line(line);
+    return write_lines();
+  }();
+  if (written.ok()) {
+    written_ = last_;
+    const std::string head = head_text(written_);
+    if (::pwrite(head_.get(), head.data(), head.size(), 0) != static_cast<ssize_t>(head.size())) written = errno_error("audit.head");
   }
-  if (!written.ok()) return written.error();
-  last_ = std::move(next);
-  const std::string head = head_text(last_);
-  if (::pwrite(head_.get(), head.data(), head.size(), 0) != static_cast<ssize_t>(head.size()))
-    return errno_error("audit.head");
+  if (!written.ok() && holds_) lost_ = written.error();
+  last_ = written_;
+  placed_.clear();
+  holds_ = false;
+  return written;
+}
+
+Result<void> Trail::append(const json::Object& event) {
+  const bool durable = !is_read_only(event);
+  std::string text = TRY(encode_event(event));
+  std::unique_lock lock(mutex_);
+  TRY(place(std::move(text)));
+  TRY(write_placed());
   if (!durable) return {};
-  return sync(last_.sequence, lock);
+  return sync(written_.sequence, lock);
+}
+
+Result<void> Trail::hold(const json::Object& event) {
+  CASEMATE_CHECK(is_read_only(event));
+  std::string text = TRY(encode_event(event));
+  const std::lock_guard lock(mutex_);
+  TRY(place(std::move(text)));
+  holds_ = true;
+  // Its failure is put_held's to tell.
+  if (placed_.size() >= kMostHeldBytes) [[maybe_unused]] const auto written = write_placed();
+  return {};
+}
+
+Result<void> Trail::put_held() {
+  const std::lock_guard lock(mutex_);
+  if (holds_) [[maybe_unused]] const auto written = write_placed();
+  if (!lost_) return {};
+  Error why = std::move(*lost_);
+  lost_.reset();
+  return why;
 }
 
 Result<void> Trail::sync(std::uint64_t sequence, std::unique_lock<std::mutex>& lock) {
   while (synced_ < sequence) {
-    if (broken_) return internal("audit log: an earlier sync failed");
+    if (broken_) return internal("audit log: an earlier write or sync failed");
     if (syncing_) {
       synced_changed_.wait(lock);
       continue;
     }
     syncing_ = true;
-    const std::uint64_t target = last_.sequence;
+    const std::uint64_t target = written_.sequence;
     const std::shared_ptr<UniqueFd> file = file_;
     lock.unlock();
     const int failed = ::fdatasync(file->get()) == 0 ? 0 : errno;
@@ -206,13 +251,13 @@ Result<void> Trail::rotate() {
     broken_ = true;
     return errno_error("audit log: sync");
   }
-  synced_ = last_.sequence;
+  synced_ = written_.sequence;
   const os::Path aside = rotated_path(path_, first_sequence_);
   if (::rename(path_.c_str(), aside.c_str()) != 0) return errno_error(aside.native());
   file_ = std::make_shared<UniqueFd>(TRY(os::open(path_, O_RDWR | O_CREAT | O_EXCL | O_APPEND, 0600)));
   TRY(sync_directory(path_.parent_path()));
   size_ = 0;
-  first_sequence_ = last_.sequence + 1;
+  first_sequence_ = written_.sequence + 1;
   if (options_.files == 0) return {};
   auto kept = TRY(rotated_files(path_));
   for (std::size_t i = 0; i + options_.files < kept.size(); ++i) TRY(os::remove(kept[i]));

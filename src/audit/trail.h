@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "audit/seal.h"
@@ -37,9 +38,17 @@ class Trail {
   static Result<std::unique_ptr<Trail>> open(const os::Path& path, WallTime now, const TrailOptions& options = {});
 
   // append adds the last member `casemate`, which `event` does not have, and writes the line. An event with `readOnly`
-  // false is on the disk when it returns (calls that wait share one fdatasync), any other is in the file. Errors: kLimit (no space), kInternal: the
-  // caller must refuse the call.
+  // false is on the disk when it returns (calls that wait share one fdatasync), any other is in the file. Errors: kLimit
+  // (no space), kInternal: the caller must refuse the call.
   Result<void> append(const json::Object& event);
+
+  // hold gives an event with `readOnly` true its place in the chain and keeps its line in memory; put_held writes all held
+  // lines at once. For one thread that answers several calls at a time: none of the answers may leave before put_held
+  // has succeeded. Errors of hold: as append's, of this event alone. Errors of put_held: any event held since the last
+  // put_held may be missing, also where it was an append of another thread, which writes held lines before its own,
+  // that failed.
+  Result<void> hold(const json::Object& event);
+  Result<void> put_held();
 
   // has_room_for_changes: a file beside the trail (audit.reserve) holds space for events. When the disk is full it is given
   // up, so that calls that change nothing still find room for theirs; until it can be had again this is false, and calls
@@ -52,7 +61,9 @@ class Trail {
  private:
   Trail(os::Path path, const TrailOptions& options) : path_(std::move(path)), options_(options) {}
   Result<void> recover();
-  Result<void> write_line(const std::string& line);
+  Result<void> place(std::string event);
+  Result<void> write_placed();
+  Result<void> write_lines();
   bool take_reserve();
   Result<void> rotate();
   Result<void> sync(std::uint64_t sequence, std::unique_lock<std::mutex>& lock);
@@ -67,11 +78,17 @@ class Trail {
   UniqueFd head_;
   std::uint64_t size_ = 0;
   std::uint64_t first_sequence_ = 1;  // of this file
-  Link last_;
+  Link last_;           // that was given a place
+  Link written_;        // that is in the file
+  std::string placed_;  // the lines between the two
+  bool holds_ = false;  // whether hold made any of them
+  std::optional<Error> lost_;  // why held lines are missing
   bool has_reserve_ = false;
   std::uint64_t synced_ = 0;
   bool syncing_ = false;
-  bool broken_ = false;  // a sync failed: the kernel may have dropped pages, so that nothing after it can be promised
+  // A sync failed, and the kernel may have dropped pages, or half a line could not be taken away: nothing after it can
+  // be promised.
+  bool broken_ = false;
 };
 
 }  // namespace casemate::audit

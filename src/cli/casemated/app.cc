@@ -235,9 +235,19 @@ class Cloud {
     return {};
   }
 
-  // Quick calls are answered where they are read; the others wait for the disk or compute for long.
+  // Quick calls are done where they are read, and answered when all that were read with them are done; the others wait
+  // for the disk or compute for long.
   bool is_quick(const http::Request& request) const {
     return options_.serve_kms && kms::api::Service::is_target(request) && kms::api::Service::answers_quickly(request);
+  }
+  // hold says whether this is the first since settle.
+  bool hold(const http::Request& request, kms::api::Service::Done done) {
+    kms_->hold(request, std::move(done));
+    return !std::exchange(holds_, true);
+  }
+  void settle() {
+    holds_ = false;
+    kms_->settle();
   }
 
   http::Response handle_metrics(const http::Request& request, const net::ServerStats& stats) {
@@ -313,6 +323,7 @@ class Cloud {
   std::optional<iam::api::Service> iam_;
   std::optional<imds::Service> imds_;
   std::unique_ptr<console::Service> console_;
+  bool holds_ = false;
 };
 
 std::string url(std::string_view scheme, const net::BoundAddress& bound) {
@@ -320,8 +331,8 @@ std::string url(std::string_view scheme, const net::BoundAddress& bound) {
   return fmt::format("{}://{}{}{}:{}", scheme, v6 ? "[" : "", bound.address, v6 ? "]" : "", bound.port);
 }
 
-Result<json::Object> open_listeners(const Options& options, Cloud& cloud, net::Server& server, net::Pool& pool,
-                                    net::TlsIdentity identity) {
+Result<json::Object> open_listeners(const Options& options, Cloud& cloud, net::Loop& loop, net::Server& server,
+                                    net::Pool& pool, net::TlsIdentity identity) {
   json::Object endpoints;
   if (options.serve_kms || options.serve_sts || options.serve_iam || options.serve_console) {
     net::ListenerOptions listener;
@@ -332,9 +343,9 @@ Result<json::Object> open_listeners(const Options& options, Cloud& cloud, net::S
         net::on_pool(pool, [&cloud](const http::Request& request) { return cloud.handle_https(request); });
     const auto bound = TRY(server
                                .listen(std::move(listener),
-                                       [&cloud, pooled = std::move(pooled)](http::Request request, net::Reply reply) {
+                                       [&cloud, &loop, pooled = std::move(pooled)](http::Request request, net::Reply reply) {
                                          if (!cloud.is_quick(request)) return pooled(std::move(request), reply);
-                                         reply(cloud.handle_https(request));
+                                         if (cloud.hold(request, std::move(reply))) loop.post([&cloud] { cloud.settle(); });
                                          net::clear_body(request.body);
                                        })
                                .in("--listen"));
@@ -423,7 +434,7 @@ Result<void> serve(const Options& options) {
   // Threads begin after the signals are theirs no more.
   net::Pool pool("kms", options.threads);
   const json::Object endpoints =
-      TRY(open_listeners(options, *cloud, *server, pool, TRY(load_identity_files(options, paths, names, clock.now()))));
+      TRY(open_listeners(options, *cloud, *loop, *server, pool, TRY(load_identity_files(options, paths, names, clock.now()))));
   const auto run_files = TRY(RunFiles::write(paths, endpoints));
 
   const net::Timer housekeeping = loop->every(seconds{60}, [&] {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kms/api/service.h"
 
+#include <utility>
+
+#include "base/secret.h"
 #include "crypto/rng.h"
 #include "iam/event.h"
 #include "kms/api/errors.h"
@@ -25,6 +28,24 @@ json::Value event_form(const json::Value& value) {
   return value;
 }
 
+enum class Recording { kWrite, kHold };
+
+// Work is a call of which all is done but giving the answer.
+struct Work {
+  std::string request_id;
+  const Operation* operation = nullptr;  // none: the request names none, and nothing is recorded
+  std::chrono::steady_clock::time_point begun;
+  http::Response response;
+  bool recorded = false;  // an event tells of it
+  std::vector<KeyName> used;
+  LastUse use;
+};
+
+struct Held {
+  Work work;
+  Service::Done done;
+};
+
 }  // namespace
 
 struct Service::State {
@@ -39,12 +60,15 @@ struct Service::State {
   Metrics metrics;
   crypto::BufferedRng published;
 
-  http::Response dispatch(const http::Request& request, const std::string& request_id);
-  http::Response answer(const http::Request& request, const Operation& operation, const std::string& request_id);
+  std::vector<Held> held;
+
+  Work dispatch(const http::Request& request, Recording recording);
+  void answer(const http::Request& request, Recording recording, Work& work);
   Outcome<Answer> run(Call& call);
-  Result<void> write_event(const http::Request& request, const Call& call, const Outcome<Answer>& outcome,
-                           const std::string& request_id, const std::string& event_id);
-  void note_uses(const Call& call, const std::string& request_id, const std::string& event_id);
+  json::Object event_of(const http::Request& request, const Call& call, const Outcome<Answer>& outcome,
+                        const std::string& request_id, const std::string& event_id) const;
+  void withhold(Work& work, const Error& why) const;
+  http::Response conclude(Work work);
 };
 
 Service::Service(ServiceParts parts, ServiceOptions options)
@@ -68,35 +92,68 @@ std::string Service::metrics() const {
 }
 
 http::Response Service::handle(const http::Request& request) {
-  const std::string request_id = make_uuid(state_->published);
-  http::Response response = state_->dispatch(request, request_id);
-  response.headers.set("x-amzn-RequestId", request_id);
+  return state_->conclude(state_->dispatch(request, Recording::kWrite));
+}
+
+void Service::hold(const http::Request& request, Done done) {
+  state_->held.push_back({state_->dispatch(request, Recording::kHold), std::move(done)});
+}
+
+void Service::settle() {
+  const auto written = state_->parts.audit.put_held();
+  // An answer may bring the next call of its connection, which is then held.
+  for (Held& each : std::exchange(state_->held, {})) {
+    if (!written.ok() && each.work.recorded) state_->withhold(each.work, written.error());
+    each.done(state_->conclude(std::move(each.work)));
+  }
+}
+
+http::Response Service::State::conclude(Work work) {
+  http::Response& response = work.response;
+  if (work.operation != nullptr) {
+    metrics.count(*work.operation,
+                  response.status < 400   ? Metrics::Result::kOk
+                  : response.status < 500 ? Metrics::Result::kRefused
+                                          : Metrics::Result::kFailed,
+                  std::chrono::steady_clock::now() - work.begun);
+  }
+  for (const KeyName& name : work.used) parts.keyring.note_use(name, work.use);
+  response.headers.set("x-amzn-RequestId", work.request_id);
   response.headers.set("Content-Type", "application/x-amz-json-1.1");
   response.headers.set("Cache-Control", "no-cache, no-store, must-revalidate, private");
   response.headers.set("Expires", "0");
   response.headers.set("Pragma", "no-cache");
-  return response;
+  return std::move(response);
 }
 
-http::Response Service::State::dispatch(const http::Request& request, const std::string& request_id) {
+// No answer without its event: neither a plaintext nor a refusal leaves unrecorded.
+void Service::State::withhold(Work& work, const Error& why) const {
+  parts.log.error("kms.audit-failed", {{"operation", std::string(work.operation->name)},
+                                       {"request", work.request_id},
+                                       {"error", why.message()}});
+  zeroize(work.response.body.data(), work.response.body.size());
+  work.response = error_response(silent_fault(FaultKind::kInternal));
+  work.used.clear();
+}
+
+Work Service::State::dispatch(const http::Request& request, Recording recording) {
+  Work work;
+  work.request_id = make_uuid(published);
   const std::string* target = request.headers.find("x-amz-target");
-  const Operation* operation = nullptr;
   if (request.method == "POST" && request.path() == "/" && target != nullptr && target->starts_with(kTargetPrefix)) {
-    operation = find_operation(std::string_view(*target).substr(kTargetPrefix.size()));
+    work.operation = find_operation(std::string_view(*target).substr(kTargetPrefix.size()));
   }
-  if (operation == nullptr) return error_response(silent_fault(FaultKind::kUnknownOperation));
-  const auto begun = std::chrono::steady_clock::now();
-  http::Response response = answer(request, *operation, request_id);
-  metrics.count(*operation,
-                response.status < 400   ? Metrics::Result::kOk
-                : response.status < 500 ? Metrics::Result::kRefused
-                                        : Metrics::Result::kFailed,
-                std::chrono::steady_clock::now() - begun);
-  return response;
+  if (work.operation == nullptr) {
+    work.response = error_response(silent_fault(FaultKind::kUnknownOperation));
+    return work;
+  }
+  work.begun = std::chrono::steady_clock::now();
+  answer(request, recording, work);
+  return work;
 }
 
-http::Response Service::State::answer(const http::Request& request, const Operation& operation,
-                                      const std::string& request_id) {
+void Service::State::answer(const http::Request& request, Recording recording, Work& work) {
+  const Operation& operation = *work.operation;
   const WallTime now = parts.clock.now();
   const sigv4::Expectation expectation{{"kms"}, options.regions, options.signature_skew};
   auto verdict = sigv4::verify(request, expectation, now, parts.credentials, &signing_keys);
@@ -106,18 +163,19 @@ http::Response Service::State::answer(const http::Request& request, const Operat
     parts.log.info("kms.unauthenticated", {{"operation", std::string(operation.name)},
                                            {"peer", request.peer},
                                            {"error", std::string(error.code)},
-                                           {"request", request_id}});
-    http::Response response = error_response(error.code, failure->message, error.status);
-    if (error.code.empty()) response.body.clear();
-    return response;
+                                           {"request", work.request_id}});
+    work.response = error_response(error.code, failure->message, error.status);
+    if (error.code.empty()) work.response.body.clear();
+    return;
   }
   auto& authenticated = std::get<sigv4::Authenticated<iam::CallerPtr>>(verdict);
 
   if (!quotas.admit(authenticated.identity->principal.account, authenticated.region, operation.name, now)) {
     metrics.count_throttled();
-    return error_response(
+    work.response = error_response(
         fault(FaultKind::kThrottling,
               "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls."));
+    return;
   }
 
   Input input;
@@ -139,21 +197,20 @@ http::Response Service::State::answer(const http::Request& request, const Operat
   if (!outcome.ok() && outcome.error().kind == FaultKind::kInternal) {
     parts.log.error(
         "kms.failed",
-        {{"operation", std::string(operation.name)}, {"request", request_id}, {"error", outcome.error().detail}});
+        {{"operation", std::string(operation.name)}, {"request", work.request_id}, {"error", outcome.error().detail}});
   }
-  // No answer without its event: neither a plaintext nor a refusal leaves unrecorded.
   const std::string event_id = make_uuid(published);
-  if (const auto written = write_event(request, call, outcome, request_id, event_id); !written.ok()) {
-    parts.log.error(
-        "kms.audit-failed",
-        {{"operation", std::string(operation.name)}, {"request", request_id}, {"error", written.error().message()}});
-    return error_response(silent_fault(FaultKind::kInternal));
+  const json::Object event = event_of(request, call, outcome, work.request_id, event_id);
+  const auto recorded = recording == Recording::kHold ? parts.audit.hold(event) : parts.audit.append(event);
+  if (!recorded.ok()) return withhold(work, recorded.error());
+  work.recorded = true;
+  if (!outcome.ok()) {
+    work.response = error_response(outcome.error());
+    return;
   }
-  if (!outcome.ok()) return error_response(outcome.error());
-  note_uses(call, request_id, event_id);
-  http::Response response;
-  if (*outcome) response.body = json::encode(**outcome);
-  return response;
+  if (*outcome) work.response.body = json::encode(**outcome);
+  work.used = call.notes().used;
+  if (!work.used.empty()) work.use = {std::string(operation.name), now, event_id, work.request_id};
 }
 
 Outcome<Answer> Service::State::run(Call& call) {
@@ -161,13 +218,8 @@ Outcome<Answer> Service::State::run(Call& call) {
   return call.operation().handler(call);
 }
 
-void Service::State::note_uses(const Call& call, const std::string& request_id, const std::string& event_id) {
-  for (const KeyName& name : call.notes().used)
-    parts.keyring.note_use(name, {std::string(call.operation().name), call.now(), event_id, request_id});
-}
-
-Result<void> Service::State::write_event(const http::Request& request, const Call& call, const Outcome<Answer>& outcome,
-                                         const std::string& request_id, const std::string& event_id) {
+json::Object Service::State::event_of(const http::Request& request, const Call& call, const Outcome<Answer>& outcome,
+                                      const std::string& request_id, const std::string& event_id) const {
   json::Object event = iam::event_head(call.caller(), request, "kms.amazonaws.com", call.operation().name,
                                        call.realm().region, call.now());
   if (!outcome.ok()) {
@@ -202,7 +254,7 @@ Result<void> Service::State::write_event(const http::Request& request, const Cal
   event.set("managementEvent", true);
   event.set("recipientAccountId", call.realm().account);
   event.set("eventCategory", "Management");
-  return parts.audit.append(event);
+  return event;
 }
 
 }  // namespace casemate::kms::api

@@ -54,6 +54,13 @@ class Service {
   // Whoever holds the request clears its body.
   http::Response handle(const http::Request& request);
 
+  // hold does what handle does for a call that answers_quickly names, but keeps the answer: settle writes the events of all
+  // kept answers at once and then gives each to its `done`. For one thread that has several calls at a time. What is
+  // never settled is never answered.
+  using Done = std::function<void(http::Response)>;
+  void hold(const http::Request& request, Done done);
+  void settle();
+
   // answers_quickly: whether handle would neither wait for the disk nor compute for long. What it says of a request is
   // about its operation alone.
   static bool answers_quickly(const http::Request& request);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "audit/files.h"
+#include "base/test_limits.h"
+#include "kms/api/operations.h"
 #include "kms/api/test_service.h"
 
 namespace casemate::kms::api {
@@ -413,6 +415,51 @@ TEST_F(ServiceTest, WritesEveryCallToTheTrail) {
   const auto verified = audit::verify_files(folder_ / "audit.jsonl");
   ASSERT_THAT(verified, IsOk());
   EXPECT_EQ(verified->events, 3U);
+}
+
+TEST_F(ServiceTest, GivesHeldAnswersOnceTheirEventsAreWritten) {
+  const std::string id = create_key();
+  std::vector<Reply> replies;
+  const auto done = [&replies](const http::Response& response) { replies.push_back(read(response)); };
+  service_->hold(signed_request("GenerateRandom", {{"NumberOfBytes", 8}}), done);
+  service_->hold(signed_request("DescribeKey", {{"KeyId", id}}, Who::kParent), done);
+  service_->hold(signed_request("NoSuchOperation", {}), done);
+  EXPECT_THAT(replies, testing::IsEmpty());
+  EXPECT_EQ(audit::verify_files(folder_ / "audit.jsonl")->events, 1U);
+  service_->settle();
+  ASSERT_EQ(replies.size(), 3U);
+  EXPECT_EQ(replies[0].status, 200U);
+  EXPECT_EQ(replies[1].error(), "AccessDeniedException");
+  EXPECT_EQ(replies[2].error(), "UnknownOperationException");
+  EXPECT_EQ(audit::verify_files(folder_ / "audit.jsonl")->events, 3U);
+}
+
+TEST_F(ServiceTest, WithholdsHeldAnswersWhoseEventsAreLost) {
+  const std::string id = create_key();
+  std::vector<Reply> replies;
+  const auto done = [&replies](const http::Response& response) { replies.push_back(read(response)); };
+  {
+    const FileSizeLimit limit(audit_text().size() + 100);
+    service_->hold(signed_request("Encrypt", {{"KeyId", id}, {"Plaintext", "AA=="}}), done);
+    service_->hold(signed_request("DescribeKey", {{"KeyId", id}}, Who::kParent), done);
+    service_->hold(signed_request("NoSuchOperation", {}), done);
+    service_->settle();
+  }
+  ASSERT_EQ(replies.size(), 3U);
+  EXPECT_EQ(replies[0].status, 500U);
+  EXPECT_EQ(replies[0].error(), "KMSInternalException");
+  EXPECT_THAT(replies[0].text, testing::Not(HasSubstr("CiphertextBlob")));
+  EXPECT_EQ(replies[1].status, 500U);
+  EXPECT_EQ(replies[2].error(), "UnknownOperationException");
+  EXPECT_EQ(audit::verify_files(folder_ / "audit.jsonl")->events, 1U);
+  const Reply usage = call("GetKeyLastUsage", {{"KeyId", id}});
+  EXPECT_THAT(usage.text, testing::Not(HasSubstr("Encrypt")));
+  EXPECT_EQ(call("Encrypt", {{"KeyId", id}, {"Plaintext", "AA=="}}).status, 200U);
+}
+
+// CloudTrail calls an operation that changes nothing read-only; only such a one may be held.
+TEST(Operations, ThatAreQuickChangeNothing) {
+  for (const Operation& operation : all_operations()) EXPECT_TRUE(operation.read_only || !operation.quick) << operation.name;
 }
 
 TEST_F(ServiceTest, DecidesOnEncryptionContextTagsAndAliases) {

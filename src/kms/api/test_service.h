@@ -94,6 +94,10 @@ class ServiceTest : public testing::Test {
   enum class Who { kAdmin, kParent };
   Reply call(std::string_view operation, json::Object parameters, Who who = Who::kAdmin,
              std::string_view region = kRegion) {
+    return send(signed_request(operation, std::move(parameters), who, region));
+  }
+  http::Request signed_request(std::string_view operation, json::Object parameters, Who who = Who::kAdmin,
+                               std::string_view region = kRegion) {
     http::Request request;
     request.method = "POST";
     request.target = "/";
@@ -105,10 +109,10 @@ class ServiceTest : public testing::Test {
     request.secure = true;
     const auto credentials = sigv4::Credentials::of(who == Who::kAdmin ? "AKIDADMIN" : "ASIAPARENT", "secret");
     EXPECT_THAT(sigv4::sign(request, credentials, region, "kms", clock_.now()), IsOk());
-    return send(request);
+    return request;
   }
-  Reply send(const http::Request& request) {
-    const http::Response response = service_->handle(request);
+  Reply send(const http::Request& request) { return read(service_->handle(request)); }
+  static Reply read(const http::Response& response) {
     Reply reply;
     reply.status = response.status;
     reply.text = response.body;
