@@ -18,7 +18,10 @@ class Headers {
  public:
   using Field = std::pair<std::string, std::string>;
 
-  void add(std::string_view name, std::string_view value) { fields_.emplace_back(name, value); }
+  void add(std::string_view name, std::string_view value) {
+    if (fields_.empty()) fields_.reserve(kUsualFields);
+    fields_.emplace_back(name, value);
+  }
   // set replaces every field of that name by one.
   void set(std::string_view name, std::string_view value);
   // find is the first field's value.
@@ -29,6 +32,7 @@ class Headers {
   std::size_t size() const { return fields_.size(); }
 
  private:
+  static constexpr std::size_t kUsualFields = 12;
   std::vector<Field> fields_;
 };
 

@@ -336,11 +336,11 @@ bool holds(const Condition& condition, const RequestContext& context) {
   }
   const auto meets = [&](const std::string& value) { return holds_for(condition, info, value, context); };
   switch (condition.name.quantifier) {
-    case Quantifier::kForAnyValue: return std::any_of(entry->values.begin(), entry->values.end(), meets);
-    case Quantifier::kForAllValues: return std::all_of(entry->values.begin(), entry->values.end(), meets);
+    case Quantifier::kForAnyValue: return std::any_of(entry->values().begin(), entry->values().end(), meets);
+    case Quantifier::kForAllValues: return std::all_of(entry->values().begin(), entry->values().end(), meets);
     case Quantifier::kNone: break;
   }
-  return !entry->list && meets(entry->values.front());
+  return !entry->list && meets(entry->values().front());
 }
 
 }  // namespace casemate::iam

@@ -26,7 +26,7 @@ RequestContext::Entry& RequestContext::slot(std::string_view key) {
 
 void RequestContext::set(std::string_view key, std::string_view value) {
   Entry& entry = slot(key);
-  entry.values.assign(1, std::string(value));
+  entry.one = value;
   entry.list = false;
 }
 
@@ -40,13 +40,13 @@ void RequestContext::set_time(std::string_view key, WallTime value) {
 
 void RequestContext::set_list(std::string_view key, std::vector<std::string> values) {
   Entry& entry = slot(key);
-  entry.values = std::move(values);
+  entry.many = std::move(values);
   entry.list = true;
 }
 
 const RequestContext::Entry* RequestContext::find(std::string_view key) const {
   for (const Entry& entry : entries_) {
-    if (equal_ignoring_case(entry.key, key)) return entry.values.empty() ? nullptr : &entry;
+    if (equal_ignoring_case(entry.key, key)) return entry.values().empty() ? nullptr : &entry;
   }
   return nullptr;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,9 +16,12 @@ namespace casemate::iam {
 class RequestContext {
  public:
   struct Entry {
-    std::string key;  // as set; its case does not matter
-    std::vector<std::string> values;
-    bool list = false;    // a multi-valued key: only ForAnyValue and ForAllValues look into it
+    std::string key;    // as set; its case does not matter
+    bool list = false;  // a multi-valued key: only ForAnyValue and ForAllValues look into it
+    std::span<const std::string> values() const { return list ? std::span(many) : std::span(&one, 1); }
+
+    std::string one;  // of a single-valued key: most are, and need no block for it
+    std::vector<std::string> many;
   };
 
   RequestContext();

@@ -259,9 +259,9 @@ class Differ {
     add_caller_keys(context, caller);
     for (const RequestContext::Entry& entry : given) {
       if (entry.list) {
-        context.set_list(entry.key, entry.values);
+        context.set_list(entry.key, {entry.values().begin(), entry.values().end()});
       } else {
-        context.set(entry.key, entry.values.front());
+        context.set(entry.key, entry.values().front());
       }
     }
     AuthorizationRequest request{caller, action, resource, account_, context};

@@ -217,7 +217,7 @@ std::optional<std::string> Template::expand(const RequestContext& context) const
     const RequestContext::Entry* entry = context.find(part.variable);
     if (entry != nullptr && entry->list) return std::nullopt;
     if (entry == nullptr && !part.has_default) return std::nullopt;
-    const std::string& value = entry == nullptr ? part.text : entry->values.front();
+    const std::string& value = entry == nullptr ? part.text : entry->values().front();
     if (has_wildcard_bytes(value)) return std::nullopt;
     out += value;
   }

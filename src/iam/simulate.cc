@@ -118,8 +118,8 @@ EncryptionContext encryption_context_of(const RequestContext& context) {
   constexpr std::string_view kPrefix = "kms:encryptioncontext:";
   EncryptionContext out;
   for (const auto& entry : context) {
-    if (!starts_with_ignoring_case(entry.key, kPrefix) || entry.values.empty()) continue;
-    out.emplace_back(entry.key.substr(kPrefix.size()), entry.values.front());
+    if (!starts_with_ignoring_case(entry.key, kPrefix) || entry.values().empty()) continue;
+    out.emplace_back(entry.key.substr(kPrefix.size()), entry.values().front());
   }
   return out;
 }

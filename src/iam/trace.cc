@@ -31,7 +31,7 @@ ConditionCheck check_condition(const Condition& condition, const RequestContext&
   out.op = to_string(condition.name);
   out.key = condition.key;
   for (const ConditionValue& value : condition.values) out.expected.push_back(value.text);
-  if (const auto* entry = context.find(condition.folded)) out.presented = entry->values;
+  if (const auto* entry = context.find(condition.folded)) out.presented.emplace(entry->values().begin(), entry->values().end());
   out.held = holds(condition, context);
   return out;
 }

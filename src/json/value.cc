@@ -7,7 +7,14 @@
 
 namespace casemate::json {
 
-Object::Object(std::initializer_list<Member> members) : members_(members) {}
+Object::Object(std::initializer_list<Initial> members) {
+  members_.reserve(members.size());
+  for (const Initial& member : members) members_.emplace_back(std::move(member.name), std::move(member.value));
+}
+
+void Object::reserve(std::size_t members) {
+  members_.reserve(members);
+}
 
 Object& Object::set(std::string_view name, Value value) {
   if (Value* existing = find(name)) {

@@ -22,12 +22,15 @@ class Object {
   using Member = std::pair<std::string, Value>;
 
   Object() = default;
-  Object(std::initializer_list<Member> members);
+  // What a list in braces makes: a member that can be moved out of the list, which std::pair would not let us.
+  struct Initial;
+  Object(std::initializer_list<Initial> members);
 
   // set adds or replaces.
   Object& set(std::string_view name, Value value);
   // append adds without looking for the name: for parsers that already know it to be new.
   void append(std::string name, Value value);
+  void reserve(std::size_t members);
   bool erase(std::string_view name);
   const Value* find(std::string_view name) const;
   Value* find(std::string_view name);
@@ -98,6 +101,11 @@ class Value {
 
  private:
   std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string, Array, Object> data_;
+};
+
+struct Object::Initial {
+  mutable std::string name;
+  mutable Value value;
 };
 
 inline std::size_t Object::size() const {

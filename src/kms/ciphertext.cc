@@ -29,32 +29,39 @@ constexpr std::uint8_t kAes256Gcm[] = {0x30, 0x1e, 0x06, 0x09, 0x60, 0x86, 0x48,
                                        0x03, 0x04, 0x01, 0x2e, 0x30, 0x11, 0x04, 0x0c};
 constexpr std::uint8_t kTagLength[] = {0x02, 0x01, 0x10};
 
-void append_element(Bytes& out, std::uint8_t tag, ByteView content) {
+void append_header(Bytes& out, std::uint8_t tag, std::size_t length) {
   out.push_back(tag);
-  if (content.size() >= 0x100) {
+  if (length >= 0x100) {
     out.push_back(0x82);
-    append_be<2>(out, content.size());
+    append_be<2>(out, length);
   } else {
-    if (content.size() >= 0x80) out.push_back(0x81);
-    append_be<1>(out, content.size());
+    if (length >= 0x80) out.push_back(0x81);
+    append_be<1>(out, length);
   }
-  append(out, content);
+}
+
+std::size_t element_size(std::size_t length) {
+  return length + (length >= 0x100 ? 4 : length >= 0x80 ? 3 : 2);
 }
 
 Bytes encode_encrypted_data(ByteView nonce, ByteView sealed) {
-  Bytes info = to_bytes(kDataOid);
-  append(info, kAes256Gcm);
-  append(info, nonce);
-  append(info, kTagLength);
-  append_element(info, 0x80, sealed);
-  Bytes data = to_bytes(kVersion0);
-  append_element(data, 0x30, info);
-  Bytes sequence;
-  append_element(sequence, 0x30, data);
-  Bytes top = to_bytes(kEncryptedDataOid);
-  append_element(top, 0xa0, sequence);
+  const std::size_t info = sizeof kDataOid + sizeof kAes256Gcm + nonce.size() + sizeof kTagLength + element_size(sealed.size());
+  const std::size_t data = sizeof kVersion0 + element_size(info);
+  const std::size_t top = sizeof kEncryptedDataOid + element_size(element_size(data));
   Bytes out;
-  append_element(out, 0x30, top);
+  out.reserve(element_size(top));
+  append_header(out, 0x30, top);
+  append(out, kEncryptedDataOid);
+  append_header(out, 0xa0, element_size(data));
+  append_header(out, 0x30, data);
+  append(out, kVersion0);
+  append_header(out, 0x30, info);
+  append(out, kDataOid);
+  append(out, kAes256Gcm);
+  append(out, nonce);
+  append(out, kTagLength);
+  append_header(out, 0x80, sealed.size());
+  append(out, sealed);
   return out;
 }
 
@@ -119,7 +126,9 @@ Result<CiphertextBlob> parse_ciphertext(ByteView input) {
 Bytes seal_ciphertext(const Secret& key, const MaterialId& material, const EncryptionContext& context,
                       const Secret& plaintext, Rng& rng) {
   CASEMATE_CHECK(!plaintext.empty() && plaintext.size() <= kMaxPlaintext);
-  Bytes out = to_bytes(kMagic);
+  Bytes out;
+  out.reserve(kHeaderSize + kFraming + plaintext.size() + 128);
+  append(out, kMagic);
   append(out, material);
   out.push_back(kSaltMark);
   std::array<std::uint8_t, kSaltSize + kGcmNonceSize> random;

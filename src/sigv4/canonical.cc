@@ -146,6 +146,7 @@ std::string canonical_request(std::string_view method, std::string_view path, st
                               const http::Headers& headers, const std::vector<std::string>& signed_headers,
                               std::string_view payload_hash) {
   std::string out;
+  out.reserve(1024);
   out.append(method).append("\n").append(path).append("\n").append(query).append("\n");
   for (const std::string& name : signed_headers) {
     out.append(name).append(":");

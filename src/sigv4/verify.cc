@@ -26,11 +26,12 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
-std::vector<std::string> split(std::string_view text, char separator) {
-  std::vector<std::string> out;
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> out;
+  out.reserve(8);
   while (true) {
     const std::size_t end = text.find(separator);
-    out.emplace_back(text.substr(0, end));
+    out.push_back(text.substr(0, end));
     if (end == std::string_view::npos) return out;
     text.remove_prefix(end + 1);
   }
@@ -38,7 +39,9 @@ std::vector<std::string> split(std::string_view text, char separator) {
 
 std::vector<std::string> header_list(std::string_view text) {
   if (text.empty()) return {};
-  return split(to_lower(text), ';');
+  const std::string folded = to_lower(text);
+  const auto names = split(folded, ';');
+  return {names.begin(), names.end()};
 }
 
 std::string hashed(std::string_view text) {
@@ -177,9 +180,9 @@ std::optional<Failure> check_time(const Claims& claims, const Expectation& expec
   return std::nullopt;
 }
 
-std::optional<Failure> check_scope(const std::vector<std::string>& scope, const Claims& claims,
+std::optional<Failure> check_scope(const std::vector<std::string_view>& scope, const Claims& claims,
                                    const Expectation& expectation) {
-  const auto among = [](const std::vector<std::string>& list, const std::string& text) {
+  const auto among = [](const std::vector<std::string>& list, std::string_view text) {
     return std::find(list.begin(), list.end(), text) != list.end();
   };
   std::string wrong;
@@ -239,7 +242,7 @@ std::variant<Authorization, Failure> parse_authorization(std::string_view header
   if (algorithm != kAlgorithm) return incomplete(fmt::format("Unsupported AWS 'algorithm': '{}'.", algorithm));
   Authorization out;
   if (space == std::string_view::npos) return out;
-  for (const std::string& piece : split(header.substr(space + 1), ',')) {
+  for (const std::string_view piece : split(header.substr(space + 1), ',')) {
     const std::string_view pair = trim(piece);
     if (pair.empty()) continue;
     const std::size_t equals = pair.find('=');
@@ -265,8 +268,8 @@ std::string scoped_service(const http::Request& request) {
   } else if (const auto parameters = parse_query(request.query())) {
     if (const std::string* value = first(*parameters, "X-Amz-Credential")) credential = *value;
   }
-  const std::vector<std::string> scope = split(credential, '/');
-  return scope.size() == 5 ? scope[3] : std::string();
+  const auto scope = split(credential, '/');
+  return scope.size() == 5 ? std::string(scope[3]) : std::string();
 }
 
 std::variant<Presented, Failure> examine(const http::Request& request, const Expectation& expectation, WallTime now) {
@@ -289,7 +292,7 @@ std::variant<Presented, Failure> examine(const http::Request& request, const Exp
 
   if (auto failure = check_signed_headers(request, claims)) return std::move(*failure);
   if (auto failure = check_time(claims, expectation, now)) return std::move(*failure);
-  const std::vector<std::string> scope = split(claims.authorization.credential, '/');
+  const auto scope = split(claims.authorization.credential, '/');
   if (scope.size() != 5) {
     return incomplete(
         fmt::format("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '{}'",
@@ -299,7 +302,7 @@ std::variant<Presented, Failure> examine(const http::Request& request, const Exp
 
   const std::string payload_hash = encode_hex(crypto::sha256(as_bytes(request.body)));
   const std::string* declared_hash = request.headers.find("x-amz-content-sha256");
-  std::vector<std::string> names = claims.authorization.signed_headers;
+  std::vector<std::string> names = std::move(claims.authorization.signed_headers);
   std::sort(names.begin(), names.end());
   const std::string canonical = canonical_request(
       request.method, *path,

@@ -200,7 +200,7 @@ Outcome<std::optional<Recipient>> Call::read_recipient() {
     return refuse_document(iam::Cause::kDocumentInvalid, "The attestation document contains no public key.",
                            "public_key: absent");
   }
-  auto key = crypto::RsaPublicKey::parse_spki(*document.public_key);
+  auto key = environment_.recipient_keys.get(*document.public_key);
   if (!key.ok()) {
     return refuse_document(iam::Cause::kDocumentInvalid,
                            "The public key in the attestation document is not an RSA key of 2048 to 4096 bits.",

@@ -12,6 +12,7 @@
 #include "attestation/verify.h"
 #include "crypto/rsa.h"
 #include "iam/trace.h"
+#include "kms/api/recipient_keys.h"
 #include "kms/api/service.h"
 #include "kms/api/shape.h"
 #include "kms/ciphertext.h"
@@ -51,6 +52,7 @@ struct Environment {
   ServiceParts& parts;
   const ServiceOptions& options;
   attestation::ChainCache& chains;
+  RecipientKeys& recipient_keys;
   Rng& published;
 };
 

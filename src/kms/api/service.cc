@@ -55,6 +55,7 @@ struct Service::State {
   ServiceParts parts;
   ServiceOptions options;
   attestation::ChainCache chains;
+  RecipientKeys recipient_keys;
   sigv4::SigningKeys signing_keys;
   Quotas quotas;
   Metrics metrics;
@@ -190,7 +191,7 @@ void Service::State::answer(const http::Request& request, Recording recording, W
   iam::add_request_keys(context, request, authenticated.region, now);
   context.set("kms:CallerAccount", authenticated.identity->principal.account);
   Realm realm{authenticated.identity->principal.account, authenticated.region};
-  Call call({parts, options, chains, published}, operation, std::move(input), authenticated.identity, std::move(realm),
+  Call call({parts, options, chains, recipient_keys, published}, operation, std::move(input), authenticated.identity, std::move(realm),
             std::move(context), now);
   Outcome<Answer> outcome = unreadable ? Outcome<Answer>(std::move(*unreadable)) : run(call);
 
@@ -222,6 +223,7 @@ json::Object Service::State::event_of(const http::Request& request, const Call& 
                                       const std::string& request_id, const std::string& event_id) const {
   json::Object event = iam::event_head(call.caller(), request, "kms.amazonaws.com", call.operation().name,
                                        call.realm().region, call.now());
+  event.reserve(24);
   if (!outcome.ok()) {
     const Fault& fault = outcome.error();
     event.set("errorCode", fault.kind == FaultKind::kAccessDenied ? "AccessDenied" : error_name(fault.kind));
