@@ -31,7 +31,7 @@ casemate_packages() {
   esac
   printf '%s\n' g++ cmake ninja-build ccache git pkg-config ca-certificates \
     "libboost$boost-dev" "libboost-json$boost-dev" libssl-dev libfmt-dev libcli11-dev \
-    libyaml-cpp-dev libsqlite3-dev libp11-kit-dev libarchive-dev zlib1g-dev libzstd-dev libseccomp-dev nettle-dev libgmp-dev \
+    libyaml-cpp-dev libsqlite3-dev libjemalloc-dev libp11-kit-dev libarchive-dev zlib1g-dev libzstd-dev libseccomp-dev nettle-dev libgmp-dev \
     libgtest-dev libgmock-dev librapidcheck-dev \
     openssl jq procps buildah netavark awscli uidmap xz-utils
   if [ "$1" = test ]; then

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/casemated/app.h"
 
-#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -27,6 +26,10 @@
 #include "pki/store.h"
 #include "sts/service.h"
 
+// Read by jemalloc: an arena for the loop and one for the pool, where it would make four a processor.
+extern "C" const char* malloc_conf;
+const char* malloc_conf = "narenas:2";
+
 namespace casemate::cli::casemated {
 namespace {
 
@@ -38,6 +41,8 @@ constexpr std::string_view kDefaultAccount = "111122223333";
 constexpr std::string_view kDefaultRegion = "us-east-1";
 constexpr std::string_view kDefaultInstance = "i-0123456789abcdef0";
 constexpr milliseconds kDrainGrace{5'000};
+// Calls that are read together share the writing of their events.
+constexpr std::size_t kTurn = 32;
 constexpr seconds kRoleSession{6 * 3600};
 
 // Who is who on this platform: flags first, then platform.json, then the defaults.
@@ -240,14 +245,24 @@ class Cloud {
   bool is_quick(const http::Request& request) const {
     return options_.serve_kms && kms::api::Service::is_target(request) && kms::api::Service::answers_quickly(request);
   }
-  // hold says whether this is the first since settle.
-  bool hold(const http::Request& request, kms::api::Service::Done done) {
+  void hold(net::Loop& loop, const http::Request& request, kms::api::Service::Done done) {
+    // How long an answer waits for others: attested calls take half of it each.
+    constexpr milliseconds kLongestWait{1};
     kms_->hold(request, std::move(done));
-    return !std::exchange(holds_, true);
+    const net::SteadyTime now = std::chrono::steady_clock::now();
+    if (!holds_) {
+      holds_ = true;
+      held_since_ = now;
+      loop.post([this] { settle(); });
+    } else if (!settling_ && now - held_since_ > kLongestWait) {
+      settle();
+    }
   }
   void settle() {
     holds_ = false;
+    settling_ = true;
     kms_->settle();
+    settling_ = false;
   }
 
   http::Response handle_metrics(const http::Request& request, const net::ServerStats& stats) {
@@ -324,6 +339,8 @@ class Cloud {
   std::optional<imds::Service> imds_;
   std::unique_ptr<console::Service> console_;
   bool holds_ = false;
+  bool settling_ = false;  // an answer can bring the next call: those wait for the next time
+  net::SteadyTime held_since_;
 };
 
 std::string url(std::string_view scheme, const net::BoundAddress& bound) {
@@ -345,7 +362,7 @@ Result<json::Object> open_listeners(const Options& options, Cloud& cloud, net::L
                                .listen(std::move(listener),
                                        [&cloud, &loop, pooled = std::move(pooled)](http::Request request, net::Reply reply) {
                                          if (!cloud.is_quick(request)) return pooled(std::move(request), reply);
-                                         if (cloud.hold(request, std::move(reply))) loop.post([&cloud] { cloud.settle(); });
+                                         cloud.hold(loop, request, std::move(reply));
                                          net::clear_body(request.body);
                                        })
                                .in("--listen"));
@@ -399,10 +416,8 @@ Result<void> serve(const Options& options) {
   const auto lock = os::FileLock::acquire(paths.home / "casemated.lock", milliseconds{0});
   if (!lock.ok()) return unavailable("{}: in use by another casemated", paths.home.native());
 
-  // Without these lists a large block's release would merge all small free ones, several times a call.
-  ::mallopt(M_MXFAST, 0);
   const bool all_locked = os::lock_memory();
-  const auto loop = TRY(net::Loop::create());
+  const auto loop = TRY(net::Loop::create(kTurn));
   const auto cloud = TRY(Cloud::create(options, paths, clock, rng, log));
   log.info("memory", {{"locked", all_locked ? "all" : cloud->lock_root_key() ? "root key" : "nothing"}});
   std::vector<std::string> names = server_names(cloud->platform().region);
