@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sends one HTTP request over and over on a number of TLS connections with keep-alive, each with one request under way,
-// and prints what came back: requests a second, latencies, answers that were not 200.
+// and prints what came back: requests a second, latencies, answers that were not 200. Where the server closes after an
+// answer the next request takes a connection of its own.
 //
 // usage: kms_load HOST PORT REQUEST_FILE CONNECTIONS SECONDS
 #include <netdb.h>
@@ -19,6 +20,8 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <latch>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -46,10 +49,15 @@ int connect_to(const char* host, const char* port) {
   return connected == 0 ? fd : -1;
 }
 
-// read_response gives the status, or 0 when the connection ended.
-int read_response(SSL* ssl, std::string& buffer) {
+struct Answer {
+  int status = 0;  // 0: the connection ended
+  bool closes = false;
+};
+
+Answer read_response(SSL* ssl, std::string& buffer) {
   std::size_t head = std::string::npos;
   std::size_t body = 0;
+  Answer answer;
   while (true) {
     if (head == std::string::npos) {
       head = buffer.find("\r\n\r\n");
@@ -58,39 +66,59 @@ int read_response(SSL* ssl, std::string& buffer) {
         std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
         const std::size_t at = lower.find("content-length:");
         if (at != std::string::npos) body = std::strtoul(lower.c_str() + at + 15, nullptr, 10);
+        answer.closes = lower.starts_with("http/1.0") || lower.find("connection: close") != std::string::npos;
       }
     }
     if (head != std::string::npos && buffer.size() >= head + 4 + body) {
-      const int status = std::atoi(buffer.c_str() + 9);
+      answer.status = std::atoi(buffer.c_str() + 9);
       buffer.erase(0, head + 4 + body);
-      return status;
+      return answer;
     }
     char chunk[16384];
     const int got = SSL_read(ssl, chunk, sizeof chunk);
-    if (got <= 0) return 0;
+    if (got <= 0) return {};
     buffer.append(chunk, static_cast<std::size_t>(got));
   }
 }
 
-void drive(SSL_CTX* context, const char* host, const char* port, const std::string& request,
+class Client {
+ public:
+  Client(SSL_CTX* context, const char* host, const char* port) : fd_(connect_to(host, port)), ssl_(SSL_new(context)) {
+    SSL_set_fd(ssl_, fd_);
+    if (fd_ < 0 || SSL_connect(ssl_) != 1) std::abort();
+  }
+  ~Client() {
+    SSL_free(ssl_);
+    ::close(fd_);
+  }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  Answer call(const std::string& request) {
+    if (SSL_write(ssl_, request.data(), static_cast<int>(request.size())) <= 0) std::abort();
+    return read_response(ssl_, buffer_);
+  }
+
+ private:
+  int fd_;
+  SSL* ssl_;
+  std::string buffer_;
+};
+
+void drive(SSL_CTX* context, const char* host, const char* port, const std::string& request, std::latch& ready,
            const std::atomic<bool>& ending, Tally& tally) {
-  const int fd = connect_to(host, port);
-  if (fd < 0) std::abort();
-  SSL* ssl = SSL_new(context);
-  SSL_set_fd(ssl, fd);
-  if (SSL_connect(ssl) != 1) std::abort();
-  std::string buffer;
+  auto client = std::make_unique<Client>(context, host, port);
+  ready.arrive_and_wait();
   while (!ending) {
     const auto begun = Clock::now();
-    if (SSL_write(ssl, request.data(), static_cast<int>(request.size())) <= 0) std::abort();
-    const int status = read_response(ssl, buffer);
-    if (status != 200) ++tally.others;
-    if (status == 0) break;
+    if (client == nullptr) client = std::make_unique<Client>(context, host, port);
+    const Answer answer = client->call(request);
+    if (answer.status != 200) ++tally.others;
+    if (answer.status == 0) break;
     tally.microseconds.push_back(static_cast<std::uint32_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun).count()));
+    if (answer.closes) client.reset();
   }
-  SSL_free(ssl);
-  ::close(fd);
 }
 
 }  // namespace
@@ -109,10 +137,12 @@ int main(int argc, char** argv) {
   std::atomic<bool> ending = false;
   std::vector<Tally> tallies(connections);
   std::vector<std::thread> threads;
-  const auto begun = Clock::now();
+  std::latch ready(static_cast<std::ptrdiff_t>(connections) + 1);
   for (Tally& tally : tallies) {
-    threads.emplace_back([&] { drive(context, argv[1], argv[2], request, ending, tally); });
+    threads.emplace_back([&] { drive(context, argv[1], argv[2], request, ready, ending, tally); });
   }
+  ready.arrive_and_wait();
+  const auto begun = Clock::now();
   std::this_thread::sleep_for(std::chrono::duration<double>(std::atof(argv[5])));
   ending = true;
   for (auto& thread : threads) thread.join();

@@ -94,8 +94,8 @@ class Casemated:
         return {"aws_access_key_id": document["AccessKeyId"], "aws_secret_access_key": document["SecretAccessKey"],
                 "aws_session_token": document["Token"]}
 
-    def client(self, service, keys):
-        return boto3.client(service, region_name=REGION, endpoint_url=self.kms_url, verify=self.ca,
+    def client(self, service, keys, endpoint=None):
+        return boto3.client(service, region_name=REGION, endpoint_url=endpoint or self.kms_url, verify=self.ca,
                             config=botocore.config.Config(retries={"max_attempts": 0}), **keys)
 
     def call(self, operation, parameters, keys):
