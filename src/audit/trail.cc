@@ -165,15 +165,14 @@ bool Trail::has_room_for_changes() {
   return has_reserve_ || take_reserve();
 }
 
-Result<void> Trail::place(std::string event) {
-  if (broken_) return internal("audit log: an earlier write or sync failed");
+void Trail::place(std::string event) {
   placed_ += seal_line(std::move(event), last_);
   placed_ += '\n';
-  return {};
 }
 
 Result<void> Trail::write_placed() {
   auto written = [&]() -> Result<void> {
+    if (broken_) return internal("audit log: an earlier write or sync failed");
     if (size_ >= options_.file_bytes) TRY(rotate());
     auto first_try = write_lines();
     if (first_try.ok() || first_try.error().code() != ErrorCode::kLimit || !has_reserve_) return first_try;
@@ -197,7 +196,7 @@ Result<void> Trail::append(const json::Object& event) {
   const bool durable = !is_read_only(event);
   std::string text = TRY(encode_event(event));
   std::unique_lock lock(mutex_);
-  TRY(place(std::move(text)));
+  place(std::move(text));
   TRY(write_placed());
   if (!durable) return {};
   return sync(written_.sequence, lock);
@@ -207,7 +206,7 @@ Result<void> Trail::hold(const json::Object& event) {
   CASEMATE_CHECK(is_read_only(event));
   std::string text = TRY(encode_event(event));
   const std::lock_guard lock(mutex_);
-  TRY(place(std::move(text)));
+  place(std::move(text));
   holds_ = true;
   // Its failure is put_held's to tell.
   if (placed_.size() >= kMostHeldBytes) [[maybe_unused]] const auto written = write_placed();

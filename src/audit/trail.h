@@ -61,7 +61,7 @@ class Trail {
  private:
   Trail(os::Path path, const TrailOptions& options) : path_(std::move(path)), options_(options) {}
   Result<void> recover();
-  Result<void> place(std::string event);
+  void place(std::string event);
   Result<void> write_placed();
   Result<void> write_lines();
   bool take_reserve();

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kms/api/service.h"
 
-#include <utility>
-
 #include "base/secret.h"
 #include "crypto/rng.h"
 #include "iam/event.h"
@@ -103,7 +101,10 @@ void Service::hold(const http::Request& request, Done done) {
 void Service::settle() {
   const auto written = state_->parts.audit.put_held();
   // An answer may bring the next call of its connection, which is then held.
-  for (Held& each : std::exchange(state_->held, {})) {
+  std::vector<Held> settled;
+  settled.swap(state_->held);
+  state_->held.reserve(settled.size());
+  for (Held& each : settled) {
     if (!written.ok() && each.work.recorded) state_->withhold(each.work, written.error());
     each.done(state_->conclude(std::move(each.work)));
   }
