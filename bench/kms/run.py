@@ -8,7 +8,6 @@ usage: run.py BUILD [SECONDS [KEYS[,KEYS...] [OPERATION...]]]    SECONDS of a me
 """
 import base64
 import contextlib
-import json
 import os
 import pathlib
 import shutil
@@ -18,14 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests/interop"))
 import botocore.exceptions  # noqa: E402
-from botocore.auth import SigV4Auth  # noqa: E402
-from botocore.awsrequest import AWSRequest  # noqa: E402
-from botocore.credentials import Credentials  # noqa: E402
-from casemated_under_test import REGION, Casemated  # noqa: E402
+from casemated_under_test import Casemated, signed  # noqa: E402
 
 BUILD = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build").resolve()
 SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 1
@@ -50,16 +45,6 @@ def load(port, request, connections):
     rate, p50, p99, others = done.stdout.split()
     assert others == "0", f"{others} answers were not 200"
     return float(rate), int(p50), int(p99)
-
-
-def signed(service, operation, parameters):
-    request = AWSRequest("POST", service.kms_url + "/", data=json.dumps(parameters).encode(),
-                         headers={"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"TrentService.{operation}"})
-    keys = service.admin_keys()
-    SigV4Auth(Credentials(keys["aws_access_key_id"], keys["aws_secret_access_key"]), "kms", REGION).add_auth(request)
-    prepared = request.prepare()
-    headers = {"Host": urllib.parse.urlsplit(prepared.url).netloc, **dict(prepared.headers), "Content-Length": str(len(prepared.body))}
-    return b"POST / HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()).encode() + b"\r\n" + prepared.body
 
 
 class Nginx:

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import boto3
@@ -132,6 +133,17 @@ class Casemated:
 
     def audit_events(self):
         return [json.loads(line) for line in (self.home / "audit.jsonl").read_text().splitlines()]
+
+
+def signed(service, operation, parameters):
+    """The bytes of a whole request, signed by the administrator."""
+    request = AWSRequest("POST", service.kms_url + "/", data=json.dumps(parameters).encode(),
+                         headers={"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"TrentService.{operation}"})
+    keys = service.admin_keys()
+    SigV4Auth(Credentials(keys["aws_access_key_id"], keys["aws_secret_access_key"]), "kms", REGION).add_auth(request)
+    prepared = request.prepare()
+    headers = {"Host": urllib.parse.urlsplit(prepared.url).netloc, **dict(prepared.headers), "Content-Length": str(len(prepared.body))}
+    return b"POST / HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()).encode() + b"\r\n" + prepared.body
 
 
 def policy(*statements):

@@ -22,7 +22,7 @@ import urllib.request
 
 from botocore.exceptions import ClientError
 
-from casemated_under_test import ACCOUNT, Casemated, allow_parent, policy
+from casemated_under_test import ACCOUNT, Casemated, allow_parent, policy, signed
 
 BUILD = sys.argv.pop(1) if len(sys.argv) > 1 else "build"
 PCR0 = "ab" * 48
@@ -110,6 +110,35 @@ class Service(unittest.TestCase):
         self.assertLessEqual(set(acknowledged), kept)
         for key in kept:
             self.assertTrue(self.admin().encrypt(KeyId=key, Plaintext=b"x"))
+
+    def test_no_answer_leaves_without_its_event(self):
+        """Many connections pipeline quick calls, whose events are written together, until the process is killed."""
+        self.service.start()
+        request = signed(self.service, "GenerateRandom", {"NumberOfBytes": 8})
+        address = ("127.0.0.1", int(self.service.kms_url.rsplit(":", 1)[1]))
+        context = ssl.create_default_context(cafile=self.service.ca)
+
+        def converse(_):
+            answers = b""
+            try:
+                with context.wrap_socket(socket.create_connection(address, timeout=20), server_hostname="localhost") as connection:
+                    while True:
+                        connection.sendall(request * 5)
+                        for _ in range(5):
+                            answers += connection.recv(65536)
+            except OSError:
+                return answers
+
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            talks = [pool.submit(converse, i) for i in range(16)]
+            time.sleep(1)
+            self.service.stop(signal.SIGKILL)
+            answered = [match.decode() for talk in talks for match in re.findall(rb"x-amzn-RequestId: ([0-9a-f-]{36})\r\n", talk.result())]
+        self.assertGreater(len(answered), 100)
+        self.assertEqual(len(set(answered)), len(answered))
+        self.service.start()
+        recorded = {event.get("requestID") for event in self.service.audit_events()}
+        self.assertEqual(set(answered) - recorded, set())
 
     def test_refuses_what_it_cannot_trust_and_changes_nothing(self):
         self.service.start()
